@@ -1,0 +1,32 @@
+"""Checks of arguments: each error names the argument, what was expected and what came."""
+
+from collections.abc import Collection
+
+import torch
+from torch import Tensor
+
+
+def check_choice(name: str, value: object, known: Collection[object]) -> None:
+    """Raise `ValueError` unless `value` is one of `known`."""
+    if value not in known:
+        raise ValueError(f"{name}: expected one of {', '.join(map(repr, known))}, got {value!r}")
+
+
+def check_matrix(name: str, value: Tensor, columns: int) -> None:
+    """Raise unless `value` is a floating-point tensor of shape `(B, columns)`."""
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        raise TypeError(
+            f"{name}: expected a floating-point tensor, got {getattr(value, 'dtype', type(value).__name__)}"
+        )
+    if value.ndim != 2 or value.shape[1] != columns:
+        raise ValueError(f"{name}: expected shape (B, {columns}), got {tuple(value.shape)}")
+
+
+def check_finite(what: str, value: Tensor) -> None:
+    """Raise `FloatingPointError` with the first index at which `value` is not finite."""
+    bad = torch.isfinite(value).logical_not_()
+    if bad.any():
+        position = tuple(bad.nonzero()[0].tolist())
+        raise FloatingPointError(
+            f"{what}: {int(bad.sum())} of {value.numel()} values not finite, the first at {position}"
+        )

@@ -1,0 +1,110 @@
+"""The one interface to every generator: latents in, images out."""
+
+import copy
+import hashlib
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from geomlib._checks import check_matrix
+
+Sampler = Callable[[int, torch.Generator], Tensor]
+
+
+def _normal(latent_dim: int) -> Sampler:
+    return lambda count, random: torch.randn(count, latent_dim, generator=random)
+
+
+class Generator:
+    """A differentiable map from latents `(B, latent_dim)` to images `(B, C, H, W)` in [0, 1], or to any raw output.
+
+    `module` is an `nn.Module` in evaluation mode or any differentiable callable; it is never changed.  An affine map
+    takes `output_range` to [0, 1], then `clamp` cuts what is outside; `output_range=None` leaves the output as it is
+    (audio in [-1, 1], surfaces).  `sampler(count, torch_generator)` draws latents, standard normal by default.
+
+    Raises `ValueError` for a module in training mode: batch statistics would tie the samples of a batch together.
+    """
+
+    spec: dict[str, Any] | None = None  # `load_generator(**spec)` builds it anew; None where it was made by hand
+    spaces: tuple[str, ...] = ()
+    space: str = ""
+
+    def __init__(
+        self,
+        module: Callable[[Tensor], Tensor],
+        latent_dim: int,
+        output_range: tuple[float, float] | None = (-1, 1),
+        clamp: bool = True,
+        sampler: Sampler | None = None,
+        name: str | None = None,
+        default_distance: str = "",
+    ) -> None:
+        """Wrap `module`; nothing is run."""
+        if not callable(module):
+            raise TypeError(f"module: expected an nn.Module or a callable, got {type(module).__name__}")
+        if latent_dim < 1:
+            raise ValueError(f"latent_dim: expected a positive integer, got {latent_dim}")
+        if output_range is not None and not output_range[0] < output_range[1]:
+            raise ValueError(f"output_range: expected (low, high) with low < high, got {output_range}")
+        self.module, self.latent_dim, self.output_range, self.clamp = module, latent_dim, output_range, clamp
+        self.sampler = sampler or _normal(latent_dim)
+        self.name = name or type(module).__name__
+        self.default_distance = default_distance
+        if isinstance(module, nn.Module):
+            training = [key or type(module).__name__ for key, part in module.named_modules() if part.training]
+            if training:
+                raise ValueError(f"module: '{training[0]}' of {self.name} is in training mode; call .eval() first")
+        tensors = [*module.parameters(), *module.buffers()] if isinstance(module, nn.Module) else []
+        first = next((tensor for tensor in tensors if tensor.is_floating_point()), torch.empty(0))
+        self.device, self.dtype = first.device, first.dtype
+
+    def __call__(self, latents: Tensor) -> Tensor:
+        """Images `(B, *image_shape)` of `latents` `(B, n)`, differentiable; raises `ValueError` for another shape."""
+        check_matrix("latents", latents, self.latent_dim)
+        output = self.module(latents.to(self.device, self.dtype))
+        if self.output_range is None:
+            return output
+        low, high = self.output_range
+        output = (output - low) / (high - low)
+        return output.clamp(0, 1) if self.clamp else output
+
+    def sample(self, count: int, seed: int) -> Tensor:
+        """Latents `(count, n)` from the generator's own distribution, the same for a seed on every device."""
+        latents = self.sampler(count, torch.Generator().manual_seed(seed))
+        check_matrix(f"sampler of {self.name}", latents, self.latent_dim)
+        return latents.to(self.device, self.dtype)
+
+    @cached_property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one output, found by one forward pass."""
+        with torch.no_grad():
+            return tuple(self(self.sample(1, seed=0)).shape[1:])
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """SHA-256 over the names and values of the module's state; empty where there is none."""
+        state = self.module.state_dict() if isinstance(self.module, nn.Module) else {}
+        digest = hashlib.sha256()
+        for key, value in sorted(state.items()):
+            digest.update(key.encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest() if state else ""
+
+    def to(self, device: str | torch.device, dtype: torch.dtype) -> "Generator":
+        """This generator on another device or in another precision; a copy where anything has to change."""
+        if (torch.device(device), dtype) == (self.device, self.dtype):
+            return self
+        moved = copy.copy(self)
+        if isinstance(self.module, nn.Module):
+            moved.module = copy.deepcopy(self.module).to(device, dtype)
+        moved.device, moved.dtype = torch.device(device), dtype
+        vars(moved).pop("weights_hash", None)
+        return moved
+
+    def __repr__(self) -> str:
+        return (
+            f"Generator({self.name!r}, latent_dim={self.latent_dim}, space={self.space!r}, {self.dtype}, {self.device})"
+        )

@@ -1,0 +1,14 @@
+"""The shapes world: images with known factors, the networks that look at them, and the quality of what imitates them."""
+
+from geomlib.shapes.data import FACTOR_NAMES, FACTORS, MINIMUM_CONTRAST, SHAPES, Factor, dataset, render, sample_factors
+
+__all__ = [
+    "FACTORS",
+    "FACTOR_NAMES",
+    "MINIMUM_CONTRAST",
+    "SHAPES",
+    "Factor",
+    "dataset",
+    "render",
+    "sample_factors",
+]

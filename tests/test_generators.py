@@ -1,0 +1,135 @@
+"""The generator interface and the catalogue, with what a user may get wrong."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+import geomlib
+from geomlib.generators.catalogue import WEIGHTS, source_files
+
+LINEAR = nn.Linear(4, 12).eval()
+
+
+def test_output_range_and_clamp() -> None:
+    z = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+    raw = LINEAR(z)
+    assert torch.equal(geomlib.Generator(LINEAR, 4, output_range=None)(z), raw)
+    assert torch.allclose(geomlib.Generator(LINEAR, 4, clamp=False)(z), (raw + 1) / 2)
+    assert torch.allclose(geomlib.Generator(LINEAR, 4, output_range=(0, 255))(z), (raw / 255).clamp(0, 1))
+
+
+def test_samples_repeat_and_have_the_right_distribution() -> None:
+    G = geomlib.Generator(LINEAR, 4)
+    first = G.sample(4000, seed=3)
+    assert torch.equal(first, G.sample(4000, seed=3))
+    assert not torch.equal(first, G.sample(4000, seed=4))
+    assert first.mean().abs() < 0.05
+    assert (first.std() - 1).abs() < 0.05
+    assert torch.equal(G.to("cpu", torch.float64).sample(7, seed=3), G.sample(7, seed=3).double())
+
+
+def test_the_module_is_never_changed() -> None:
+    before = LINEAR.weight.clone()
+    double = geomlib.Generator(LINEAR, 4).to("cpu", torch.float64)
+    assert double(torch.zeros(1, 4)).dtype == torch.float64
+    assert LINEAR.weight.dtype == torch.float32
+    assert torch.equal(LINEAR.weight, before)
+
+
+def test_a_module_in_training_mode_is_named() -> None:
+    module = nn.Sequential(nn.Linear(4, 4), nn.Dropout()).eval()
+    module[1].train()
+    with pytest.raises(ValueError, match=r"'1' of Sequential is in training mode; call .eval\(\)"):
+        geomlib.Generator(module, 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"module": 3, "latent_dim": 4}, TypeError, "module: expected an nn.Module"),
+        ({"module": LINEAR, "latent_dim": 0}, ValueError, "latent_dim: expected a positive integer, got 0"),
+        ({"module": LINEAR, "latent_dim": 4, "output_range": (1, -1)}, ValueError, "output_range: expected"),
+    ],
+)
+def test_constructor_arguments(arguments, error, message) -> None:
+    with pytest.raises(error, match=message):
+        geomlib.Generator(**arguments)
+
+
+def test_wrong_latent_size_names_both() -> None:
+    with pytest.raises(ValueError, match=r"latents: expected shape \(B, 4\), got \(2, 5\)"):
+        geomlib.Generator(LINEAR, 4)(torch.zeros(2, 5))
+
+
+def test_shapes_dcgan() -> None:
+    G = geomlib.load_generator("shapes-dcgan")
+    assert (G.name, G.latent_dim, G.image_shape, G.default_distance) == (
+        "shapes-dcgan", 64, (3, 64, 64), "perceptual-shapes",
+    )  # fmt: skip
+    z = G.sample(3, seed=0)
+    images = G(z)
+    assert images.shape == (3, 3, 64, 64)
+    assert float(images.min()) >= 0
+    assert float(images.max()) <= 1
+    assert torch.allclose(G(z[1:2])[0], images[1], atol=1e-5)
+    again = geomlib.load_generator(**G.spec)
+    assert torch.equal(again(z), images)
+    assert again.weights_hash == G.weights_hash
+
+
+def factory_file(folder: Path) -> Path:
+    path = folder / "mine.py"
+    path.write_text(
+        textwrap.dedent("""
+        import geomlib, torch
+        def small(scale=1.0):
+            return geomlib.Generator(lambda z: scale * z, 3, output_range=None, name="small")
+        def wrong():
+            return 3
+        """)
+    )
+    return path
+
+
+def test_own_factory(tmp_path: Path) -> None:
+    path = factory_file(tmp_path)
+    G = geomlib.load_generator(f"{path}:small", scale=2.0)
+    assert torch.equal(G(torch.ones(1, 3)), torch.full((1, 3), 2.0))
+    assert torch.equal(geomlib.load_generator(**G.spec)(torch.ones(1, 3)), torch.full((1, 3), 2.0))
+    assert source_files(f"{path}:small") == [path]
+    assert geomlib.load_generator("geomlib.generators.analytic:torus").name == "torus"
+
+
+def test_catalogue_errors(tmp_path: Path) -> None:
+    path = factory_file(tmp_path)
+    for spec, error, message in [
+        ("shapes-gan", ValueError, "expected one of linear, normalised, shapes-dcgan, .* got 'shapes-gan'"),
+        (f"{tmp_path}/absent.py:small", FileNotFoundError, "no file .*absent.py"),
+        (f"{path}:absent", ValueError, "has no function 'absent'"),
+        (f"{path}:wrong", TypeError, "returned int, expected a geomlib.Generator"),
+        ("no.such.module:factory", ValueError, "cannot import 'no.such.module'"),
+    ]:
+        with pytest.raises(error, match=message):
+            geomlib.load_generator(spec)
+    with pytest.raises(ValueError, match="does not take these options: .*colour"):
+        geomlib.load_generator(f"{path}:small", colour=1)
+
+
+def test_weights_errors(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="weights: no file"):
+        geomlib.load_generator("shapes-dcgan", weights=tmp_path / "absent.safetensors")
+    state = load_file(WEIGHTS / "shapes-dcgan.safetensors")
+    whole = tmp_path / "broken.safetensors"
+    save_file(state | {"main.outlayer.weight": state["main.outlayer.weight"] * torch.nan}, whole)
+    with pytest.raises(FloatingPointError, match=r"tensor main.outlayer.weight"):
+        geomlib.load_generator("shapes-dcgan", weights=whole)
+    whole.write_bytes((WEIGHTS / "shapes-dcgan.safetensors").read_bytes()[:1000])
+    with pytest.raises(ValueError, match="not a whole safetensors file"):
+        geomlib.load_generator("shapes-dcgan", weights=whole)
+    save_file({"weight": torch.zeros(2)}, whole)
+    with pytest.raises(ValueError, match="not a checkpoint of shapes-dcgan"):
+        geomlib.load_generator("shapes-dcgan", weights=whole)

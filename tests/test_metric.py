@@ -1,0 +1,208 @@
+"""The metric tensor against closed forms, float64 double backpropagation and `torch.func.hessian`; its properties."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import geomlib
+from geomlib.metric import jacobian
+
+METHODS = ("pullback", "backward")
+FLOAT32 = 1e-6  # a few units of float32 rounding for these shallow maps
+seeds = st.integers(0, 10_000)
+
+
+def network(seed: int, latent_dim: int = 6, activation: type[nn.Module] = nn.Tanh) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Linear(latent_dim, 20), activation(), nn.Linear(20, 48), nn.Unflatten(1, (3, 4, 4)),
+        nn.Conv2d(3, 3, 3, padding=1), nn.Tanh(),
+    ).double().eval()  # fmt: skip
+
+
+def generator(seed: int, activation: type[nn.Module] = nn.Tanh) -> geomlib.Generator:
+    return geomlib.Generator(network(seed, activation=activation), 6)
+
+
+def relative(a: Tensor, b: Tensor) -> float:
+    return float((a - b).norm() / b.norm())
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", ["linear", "sphere", "torus", "normalised"])
+def test_closed_forms(name: str, dtype: torch.dtype, method: str) -> None:
+    surface = geomlib.load_generator(name, dtype=dtype)
+    latents = surface.sample(4, seed=1)
+    metric = geomlib.metric_tensor(surface, latents, geomlib.load_distance("mse"), method)
+    expected = torch.stack([surface.first_fundamental_form(z.double()) for z in latents]) * 2 / surface.image_shape[0]
+    assert metric.matrix.dtype == torch.float64
+    assert relative(metric.matrix, expected) < (FLOAT32 if dtype == torch.float32 else 1e-14)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_rank_deficiency_lies_below_the_noise_floor(method: str) -> None:
+    surface = geomlib.load_generator("normalised")
+    z = torch.tensor([0.3, -1.0, 0.5])
+    metric = geomlib.metric_tensor(surface, z, geomlib.load_distance("mse"), method)
+    assert (metric.eigenvalues > metric.noise_floor).tolist() == [True, True, False]
+    radial = metric.eigenvectors[:, 2]
+    assert abs(float(radial @ (z / z.norm()).double())) > 1 - 1e-6
+
+
+@pytest.mark.parametrize("activation", [nn.Tanh, nn.ReLU])
+@pytest.mark.parametrize("method", METHODS)
+def test_against_torch_hessian(method: str, activation: type[nn.Module]) -> None:
+    G, distance = generator(3, activation), geomlib.load_distance("mse")
+    z = G.sample(1, seed=5)[0]
+    reference = G(z[None])
+    hessian = torch.func.hessian(lambda p: (G(p[None]) - reference).square().mean())(z)
+    assert relative(geomlib.metric_tensor(G, z, distance, method).matrix, hessian.detach()) < 1e-12
+
+
+@settings(max_examples=20, deadline=None)
+@given(seeds)
+def test_symmetric_positive_and_decomposed(seed: int) -> None:
+    G = generator(seed)
+    metric = geomlib.metric_tensor(G, G.sample(3, seed), geomlib.load_distance("mse"))
+    H, w, V = metric.matrix, metric.eigenvalues, metric.eigenvectors
+    assert torch.equal(H, H.mT)
+    assert bool((w >= -metric.noise_floor[:, None]).all())
+    assert bool((w.diff(dim=-1) <= 0).all())
+    assert torch.allclose(H @ V, V * w[:, None, :], atol=1e-12 * float(w.max()))
+    assert bool((V.gather(1, V.abs().argmax(1, keepdim=True)) > 0).all())
+
+
+@settings(max_examples=20, deadline=None)
+@given(seeds)
+def test_change_of_coordinates(seed: int) -> None:
+    """The metric of G∘A at z is Aᵀ H(Az) A."""
+    inner = network(seed)
+    A = torch.randn(6, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    composed = geomlib.Generator(lambda z: inner(z.double() @ A.T), 6).to("cpu", torch.float64)
+    z = torch.randn(6, generator=torch.Generator().manual_seed(seed + 1), dtype=torch.float64)
+    distance = geomlib.load_distance("mse")
+    H = geomlib.metric_tensor(geomlib.Generator(inner, 6), A @ z, distance).matrix
+    assert relative(geomlib.metric_tensor(composed, z, distance).matrix, A.T @ H @ A) < 1e-12
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_scaling_the_distance_scales_the_metric(method: str) -> None:
+    G = generator(0)
+    z = G.sample(1, seed=0)[0]
+    once, nine_fold = (geomlib.Distance("scaled", lambda x, k=k: k * x.flatten(1)) for k in (1.0, 3.0))
+    H, nine_H = (geomlib.metric_tensor(G, z, d, method).matrix for d in (once, nine_fold))
+    assert torch.allclose(nine_H, 9 * H, rtol=1e-12)
+
+
+def test_batch_tile_and_single_position_agree() -> None:
+    G, distance = generator(1), geomlib.load_distance("mse")
+    latents = G.sample(3, seed=2)
+    together = geomlib.metric_tensor(G, latents, distance)
+    assert together.matrix.shape == (3, 6, 6)
+    for tile in (1, 4):
+        assert torch.allclose(
+            geomlib.metric_tensor(G, latents, distance, tile=tile).matrix, together.matrix, rtol=1e-12
+        )
+    assert torch.allclose(geomlib.metric_tensor(G, latents[1], distance).matrix, together[1].matrix, rtol=1e-12)
+
+
+def test_the_noise_floor_is_where_float32_stops_to_tell() -> None:
+    """With a spectrum of sixteen decades, eigenvalues above the floor are right to 10 %, in float32."""
+    torch.manual_seed(0)
+    q = [torch.linalg.qr(torch.randn(32, 32, dtype=torch.float64)).Q for _ in range(2)]
+    net = nn.Sequential(nn.Linear(32, 32, bias=False), nn.Tanh(), nn.Linear(32, 256), nn.Tanh(), nn.Linear(256, 512))
+    net[0].weight.data = (q[0] * torch.logspace(0, -8, 32, dtype=torch.float64) @ q[1].T).float()
+    single = geomlib.Generator(net.eval(), 32, output_range=None)
+    z, distance = single.sample(1, seed=0)[0], geomlib.load_distance("mse")
+    rough = geomlib.metric_tensor(single, z, distance)
+    exact = geomlib.metric_tensor(single.to("cpu", torch.float64), z, distance)
+    above = rough.eigenvalues > rough.noise_floor
+    assert 20 < int(above.sum()) < 32
+    assert float((rough.eigenvalues / exact.eigenvalues - 1).abs()[above].max()) < 0.1
+
+
+def test_the_trained_generator_against_float64_double_backpropagation() -> None:
+    exact, rough = (geomlib.load_generator("shapes-dcgan", dtype=dtype) for dtype in (torch.float64, torch.float32))
+    latents = rough.sample(2, seed=11)
+    reference = geomlib.metric_tensor(
+        exact, latents, geomlib.load_distance("perceptual-shapes", dtype=torch.float64), "backward"
+    )
+    metric = geomlib.metric_tensor(rough, latents, geomlib.load_distance("perceptual-shapes"))
+    for H, reference_H in zip(metric.matrix, reference.matrix, strict=True):
+        assert relative(H, reference_H) <= 1e-5
+
+
+def test_jacobian_columns_are_directional_derivatives() -> None:
+    G, distance = generator(2), geomlib.load_distance("mse")
+    z, step = G.sample(1, seed=3)[0], 1e-6
+    J = jacobian(G, z, distance)
+    for k in range(6):
+        e = step * torch.eye(6, dtype=torch.float64)[k]
+        difference = (distance.features(G((z + e)[None])) - distance.features(G((z - e)[None])))[0] / (2 * step)
+        assert torch.allclose(J[:, k], difference, atol=1e-9)
+
+
+def test_average_is_the_mean_of_the_matrices() -> None:
+    G = generator(4)
+    metrics = geomlib.metric_tensor(G, G.sample(5, seed=0), geomlib.load_distance("mse"))
+    mean = geomlib.average(metrics)
+    assert torch.allclose(mean.matrix, metrics.matrix.mean(0))
+    assert mean.eigenvalues.shape == (6,)
+    with pytest.raises(ValueError, match="several positions"):
+        geomlib.average(mean)
+
+
+def test_save_and_load(tmp_path) -> None:
+    G = generator(5)
+    metric = geomlib.metric_tensor(G, G.sample(2, seed=0), geomlib.load_distance("mse"))
+    metric.save(tmp_path / "metric.safetensors")
+    loaded = geomlib.load_metric(tmp_path / "metric.safetensors")
+    for name in ("matrix", "eigenvalues", "eigenvectors", "noise_floor"):
+        assert torch.equal(getattr(loaded, name), getattr(metric, name))
+    with pytest.raises(FileNotFoundError, match="no file"):
+        geomlib.load_metric(tmp_path / "absent")
+
+
+def test_nothing_is_changed_and_progress_is_told() -> None:
+    G = generator(6)
+    latents = G.sample(3, seed=0)
+    before, state = latents.clone(), {k: v.clone() for k, v in G.module.state_dict().items()}
+    told: list[tuple[int, int]] = []
+    geomlib.metric_tensor(G, latents, geomlib.load_distance("mse"), progress=lambda *done: told.append(done))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert torch.equal(latents, before)
+    assert all(torch.equal(state[key], value) for key, value in G.module.state_dict().items())
+    assert all(p.requires_grad and p.grad is None for p in G.module.parameters())
+
+
+def test_bad_input_is_named() -> None:
+    G, mse = generator(0), geomlib.load_distance("mse")
+    z = G.sample(1, seed=0)[0]
+    with pytest.raises(ValueError, match=r"z: expected shape \(B, 6\), got \(1, 5\)"):
+        geomlib.metric_tensor(G, z[:5], mse)
+    with pytest.raises(ValueError, match="method: expected one of 'pullback', 'backward', got 'exact'"):
+        geomlib.metric_tensor(G, z, mse, "exact")
+    with pytest.raises(TypeError, match="floating-point"):
+        geomlib.metric_tensor(G, torch.zeros(6, dtype=torch.long), mse)
+    with pytest.raises(FloatingPointError, match=r"z: 1 of 6"):
+        geomlib.metric_tensor(G, torch.where(torch.arange(6) == 2, torch.nan, z), mse)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_generator_without_gradient_is_refused(method: str) -> None:
+    inner = network(0)
+    detached = geomlib.Generator(lambda z: inner(z.double()).detach(), 6)
+    with pytest.raises(ValueError, match="no derivative of the image reaches the latent"):
+        geomlib.metric_tensor(detached, detached.sample(1, seed=0), geomlib.load_distance("mse"), method)
+
+
+def test_nan_weights_are_named_with_the_position() -> None:
+    module = network(0)
+    with torch.no_grad():
+        module[2].weight[3, 3] = torch.nan
+    broken = geomlib.Generator(module, 6)
+    with pytest.raises(FloatingPointError, match="image at position 0"):
+        geomlib.metric_tensor(broken, broken.sample(2, seed=0), geomlib.load_distance("mse"))
