@@ -50,14 +50,14 @@ def _figure(width: float, height: float, rows: int = 1, columns: int = 1, **opti
 def montage(
     images: Tensor, row_labels: Sequence[str] = (), column_labels: Sequence[str] = (), title: str = ""
 ) -> Figure:  # fmt: skip
-    """A grid of images `(R, C, 3, H, W)` in [0, 1], with labels beside the rows and above the columns."""
+    """A grid of images `(R, C, 1 or 3, H, W)` in [0, 1], with labels beside the rows and above the columns."""
     rows, columns = images.shape[:2]
     size = min(7.5 / columns, 1.1)
     figure, axes = _figure(
         columns * size + (1.1 if row_labels else 0), rows * size + 0.35 * bool(column_labels), rows, columns
     )
     figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0))
-    pixels = _array(images).transpose(0, 1, 3, 4, 2)
+    pixels = _array(images.expand(-1, -1, 3, -1, -1)).transpose(0, 1, 3, 4, 2)
     for row in range(rows):
         for column in range(columns):
             axis = axes[row, column]
@@ -215,7 +215,7 @@ def bars(values: Mapping[str, Mapping[str, float]], ylabel: str, rotate: bool = 
     axes[0, 0].set_xticks(range(len(groups)), groups, rotation=30 if rotate else 0, ha="right" if rotate else "center")
     axes[0, 0].set_ylabel(ylabel)
     axes[0, 0].grid(False, axis="x")
-    axes[0, 0].legend(frameon=True)
+    figure.legend(loc="outside upper right", ncols=len(values), frameon=False)
     return figure
 
 

@@ -1,43 +1,47 @@
 """Moves through latent space."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from geomlib._checks import check_choice, check_matrix
+from geomlib.distances import Distance, load_distance
 from geomlib.generators.interface import Generator
-from geomlib.metric import Metric
 
 
-def latents_along(
-    z: Tensor, v: Tensor, steps: Tensor, geometry: str = "linear", units: str = "latent", metric: Metric | None = None
-) -> Tensor:
-    """Latents `(S, n)` on the way from `z` `(n,)` along `v` `(n,)` at `steps` `(S,)`.
-
-    `linear`: `z + t v / ‖v‖`.  `spherical`: `‖z‖ (cos t ẑ + sin t u)`, `u` the part of `v` orthogonal to `z`, `t` in
-    radians (Wang & Ponce 2021, Figure 1).  `units="metric"` divides `t` by the metric length `√(vᵀHv)` of one unit of
-    `t` under `metric`, so that equal steps along different axes change the image equally, `d² ≈ t² / 2`.
-
-    Raises `ValueError` for an unknown geometry or unit, a zero or radial `v`, or metric units without a metric.
-    """
+def _tangent(z: Tensor, v: Tensor, geometry: str) -> Tensor:
+    """Velocity of the move at `z`: a unit vector, or one of length `‖z‖` orthogonal to `z` (radians)."""
     check_choice("geometry", geometry, ("linear", "spherical"))
-    check_choice("units", units, ("latent", "metric"))
     check_matrix("z, v", torch.stack([z, v.to(z)]), len(z))
-    steps, tangent, scale = steps.to(z), v.to(z), z.norm()
+    tangent = v.to(z)
     if geometry == "spherical":
         tangent = tangent - (tangent.dot(z) / z.dot(z)) * z
-    if tangent.norm() <= 1e-6 * v.norm() or not tangent.norm() > 0:
-        raise ValueError(f"v: expected a direction that moves z in {geometry} geometry, got one of length 0")
-    tangent = tangent / tangent.norm()
-    if units == "metric":
-        if metric is None:
-            raise ValueError("metric: expected the Metric at z where units='metric', got None")
-        velocity = (tangent if geometry == "linear" else scale * tangent).double().cpu()
-        steps = steps / (velocity @ metric.matrix @ velocity).sqrt().to(z)
-    if geometry == "linear":
-        moved: Tensor = z + steps[:, None] * tangent
-    else:
-        moved = steps.cos()[:, None] * z + steps.sin()[:, None] * scale * tangent
+    length = tangent.norm()
+    if not length > 1e-6 * v.norm():
+        raise ValueError(f"v: expected a direction that moves z in {geometry} geometry, got one that does not")
+    velocity: Tensor = tangent / length
+    return velocity * z.norm() if geometry == "spherical" else velocity
+
+
+def latents_along(z: Tensor, v: Tensor, steps: Tensor | Sequence[float], geometry: str = "linear") -> Tensor:
+    """Latents `(S, n)` on the way from `z` `(n,)` along `v` `(n,)` at `steps` `(S,)`.
+
+    `linear`: `z + t v / ‖v‖`.  `spherical`: `‖z‖ (cos t ẑ + sin t u)`, `u` the unit part of `v` orthogonal to `z`, `t`
+    in radians (Wang & Ponce 2021, Figure 1).  Raises `ValueError` for an unknown geometry, or a zero or radial `v`.
+    """
+    tangent = _tangent(z, v, geometry)
+    t = torch.as_tensor(steps).to(z)[:, None]
+    moved: Tensor = z + t * tangent if geometry == "linear" else t.cos() * z + t.sin() * tangent
     return moved
+
+
+@torch.no_grad()
+def metric_length(generator: Generator, z: Tensor, v: Tensor, distance: Distance) -> Tensor:
+    """Length `√(vᵀ H(z) v)` of a tangent vector `v` `(n,)` at `z` `(n,)`: one Jacobian-vector product."""
+    moved = torch.func.jvp(lambda p: distance.features(generator(p[None]))[0], (z,), (v,))[1]
+    length: Tensor = (2 * moved.double().square().sum()).sqrt()
+    return length
 
 
 @torch.no_grad()
@@ -45,10 +49,28 @@ def traverse(
     generator: Generator,
     z: Tensor,
     v: Tensor,
-    steps: Tensor,
+    steps: Tensor | Sequence[float],
     geometry: str = "linear",
     units: str = "latent",
-    metric: Metric | None = None,
+    *,
+    distance: Distance | None = None,
 ) -> Tensor:
-    """Images `(S, *image_shape)` at `latents_along(z, v, steps, geometry, units, metric)`."""
-    return generator(latents_along(z, v, steps, geometry, units, metric))
+    """Images `(S, *image_shape)` along `latents_along(z, v, steps, geometry)`.
+
+    `units="metric"` divides the steps by the metric length of the velocity at `z`, so that equal steps along different
+    axes change the image equally, `d² ≈ t² / 2`, under `distance` or the generator's own.
+
+    Raises `ValueError` for an unknown geometry or unit, or a direction that does not move the latent or the image.
+    """
+    check_choice("units", units, ("latent", "metric"))
+    z = z.to(generator.device, generator.dtype)
+    t = torch.as_tensor(steps).to(z)
+    if units == "metric":
+        measure = distance or load_distance(generator.default_distance, generator.device, generator.dtype)
+        length = metric_length(generator, z, _tangent(z, v, geometry), measure).to(z)
+        if not length > 0:
+            raise ValueError(
+                "v: expected a direction that changes the image where units='metric', got one that does not"
+            )
+        t = t / length
+    return generator(latents_along(z, v, t, geometry))

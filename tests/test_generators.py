@@ -78,6 +78,9 @@ def test_shapes_dcgan() -> None:
     assert torch.allclose(G(z[1:2])[0], images[1], atol=1e-5)
     again = geomlib.load_generator(**G.spec)
     assert torch.equal(again(z), images)
+    assert geomlib.load_generator("shapes-dcgan", space="z").space == "z"
+    with pytest.raises(ValueError, match="does not take these options: .*space"):
+        geomlib.load_generator("shapes-dcgan", space="w")
     assert again.weights_hash == G.weights_hash
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import geomlib
+from geomlib.paths import metric_length
 
 z = torch.tensor([3.0, 0.0, 4.0], dtype=torch.float64)
 v = torch.tensor([0.0, 2.0, 0.0], dtype=torch.float64)
@@ -31,10 +32,17 @@ def test_metric_units_change_the_image_equally(geometry: str) -> None:
     d, start, t = geomlib.load_distance("mse"), G.sample(1, seed=0)[0], 1e-6
     metric = geomlib.metric_tensor(G, start, d)
     for axis in (0, 7, 15):
-        images = geomlib.traverse(
-            G, start, metric.eigenvectors[:, axis], torch.tensor([0.0, t]), geometry, "metric", metric
-        )
+        images = geomlib.traverse(G, start, metric.eigenvectors[:, axis], [0.0, t], geometry, "metric", distance=d)
+        own = geomlib.traverse(G, start, metric.eigenvectors[:, axis], [0.0, t], geometry, "metric")
+        assert torch.equal(own, images)
         assert float(d(images[:1], images[1:])) == pytest.approx(t**2 / 2, rel=1e-3)
+
+
+def test_metric_length_is_the_square_root_of_the_quadratic_form() -> None:
+    G, d = geomlib.load_generator("torus", dtype=torch.float64), geomlib.load_distance("mse")
+    point, direction = G.sample(1, seed=1)[0], torch.tensor([0.3, -1.2], dtype=torch.float64)
+    H = geomlib.metric_tensor(G, point, d).matrix
+    assert float(metric_length(G, point, direction, d)) == pytest.approx(float(direction @ H @ direction) ** 0.5)
 
 
 def test_traverse_gives_images() -> None:
@@ -48,10 +56,12 @@ def test_traverse_gives_images() -> None:
 def test_errors() -> None:
     with pytest.raises(ValueError, match="geometry: expected one of 'linear', 'spherical', got 'round'"):
         geomlib.latents_along(z, v, steps, "round")
+    G = geomlib.load_generator("normalised", dtype=torch.float64)
     with pytest.raises(ValueError, match="units: expected"):
-        geomlib.latents_along(z, v, steps, units="pixels")
-    with pytest.raises(ValueError, match="metric: expected"):
-        geomlib.latents_along(z, v, steps, units="metric")
+        geomlib.traverse(G, z, v, steps, units="pixels")
+    flat = geomlib.Generator(lambda p: 0 * p, 3, output_range=None, default_distance="mse")
+    with pytest.raises(ValueError, match="a direction that changes the image"):
+        geomlib.traverse(flat, z, v, steps, units="metric")
     with pytest.raises(ValueError, match="v: expected a direction"):
         geomlib.latents_along(z, 2 * z, steps, "spherical")
     with pytest.raises(ValueError, match="v: expected a direction"):

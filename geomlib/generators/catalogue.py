@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,15 @@ def load_state(path: Path) -> dict[str, torch.Tensor]:
     for key, value in state.items():
         check_finite(f"weights {path.name}, tensor {key}", value)
     return state
+
+
+def card(name: str) -> dict[str, Any]:
+    """What is known of an embedded network: data, training, hardware, quality; raises `FileNotFoundError`."""
+    path = WEIGHTS / f"{name}.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"name: no card {path}")
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
 
 
 def load_factory(spec: str, what: str) -> Callable[..., Any]:
@@ -72,7 +82,7 @@ def _shapes_dcgan(weights: str | Path | None = None) -> Generator:
         module.load_state_dict(state)
     except RuntimeError as error:
         raise ValueError(f"weights: not a checkpoint of shapes-dcgan: {error}") from error
-    return Generator(module.eval(), 64, name="shapes-dcgan", default_distance="perceptual-shapes")
+    return Generator(module.eval().requires_grad_(False), 64, name="shapes-dcgan", default_distance="perceptual-shapes")
 
 
 def load_generator(
@@ -89,7 +99,8 @@ def load_generator(
     `Generator`.  The result's `spec` holds what is needed to build it anew.  Raises `ValueError` for an unknown name
     or space, `FileNotFoundError` for a missing file, `FloatingPointError` for weights that are not finite.
     """
-    arguments = dict(options) | ({"weights": weights} if weights else {}) | ({"space": space} if space else {})
+    given = {"weights": weights, "space": space if space != "z" else ""}  # every generator has a space z
+    arguments = dict(options) | {key: value for key, value in given.items() if value}
     known = {**ANALYTIC, "shapes-dcgan": _shapes_dcgan}
     if source in known:
         factory = known[source]

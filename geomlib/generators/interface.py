@@ -29,8 +29,8 @@ class Generator:
     """
 
     spec: dict[str, Any] | None = None  # `load_generator(**spec)` builds it anew; None where it was made by hand
-    spaces: tuple[str, ...] = ()
-    space: str = ""
+    spaces: tuple[str, ...] = ("z",)
+    space: str = "z"
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The shapes world: images with known factors, the networks that look at them, and the quality of what imitates them."""
+"""The shapes world: images with known factors, networks that look at them, the quality of what imitates them."""
 
 from geomlib.shapes.data import FACTOR_NAMES, FACTORS, MINIMUM_CONTRAST, SHAPES, Factor, dataset, render, sample_factors
 

@@ -1,0 +1,45 @@
+# Makes the environment .venv and calls geomlib in it; geomlib alone does the same without Make.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+# passed on to geomlib when set
+OPTIONS := $(foreach name,generator space weights distance profile device seed,$(if $($(shell echo $(name) | tr a-z A-Z)),--$(name) "$($(shell echo $(name) | tr a-z A-Z))"))
+# one thread for each of two test processes: on two cores faster than two threads in each
+TEST_THREADS ?= 1
+TEST_PROCESSES ?= 2
+
+.PHONY: help book run test lint clean
+
+help:  ## show this
+	@echo "make book                      run the notebooks that changed and build the book into _build/html"
+	@echo "make run EXPERIMENT=\"a b\"      run experiments; without EXPERIMENT: list them"
+	@echo "make test                      lint, types and tests"
+	@echo "make lint                      lint and types"
+	@echo "make clean                     remove environment, results and built book"
+	@echo
+	@echo "book and run take GENERATOR SPACE WEIGHTS DISTANCE PROFILE DEVICE SEED, for example"
+	@echo "make book GENERATOR=path/to/my_gan.py:factory DISTANCE=mse"
+
+book: $(READY)
+	$(BIN)/geomlib book $(OPTIONS)
+
+run: $(READY)
+	$(BIN)/geomlib run $(EXPERIMENT) $(OPTIONS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict geomlib
+
+test: lint
+	OMP_NUM_THREADS=$(TEST_THREADS) $(BIN)/pytest -n $(TEST_PROCESSES)
+
+clean:
+	rm -rf .venv _build results book/executed .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+
+$(READY): requirements.txt constraints.txt pyproject.toml
+	@echo "make: installing the pinned requirements into .venv (a few minutes the first time)"
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@touch $(READY)

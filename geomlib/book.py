@@ -1,0 +1,154 @@
+"""Builds the Jupyter Book from executed notebooks; a build that fails leaves the earlier book as it was."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+from geomlib import notebook, runner
+from geomlib.provenance import run_name
+
+EXECUTED = Path("book") / "executed"
+RECORD = "execution_record"
+
+
+class BookError(RuntimeError):
+    """The book could not be built; the message holds what Sphinx warned of."""
+
+
+def pages(root: Path) -> list[str]:
+    """The experiments that ``_toc.yml`` places in the book, in its order."""
+    listed = re.findall(r"file:\s*book/executed/(\w+)", (root / "_toc.yml").read_text(encoding="utf-8"))
+    return [name for name in listed if name != RECORD]
+
+
+def build(
+    *,
+    settings: Mapping[str, Any] | None = None,
+    force: bool = False,
+    root: Path | None = None,
+    say: runner.Say = print,
+) -> Path:
+    """Run the book's stale experiments, build the book, put it in place; returns its first page.
+
+    The default run goes to ``_build/html``, any other to ``_build/<run>/html``.
+
+    Args:
+        settings: generator, space, weights, distance, device, seed, profile, as far as given.
+        force: run also the experiments that are not stale.
+        root: the project; default: the one around the working directory.
+        say: takes one line at a time.
+
+    Raises:
+        ValueError: see `runner.run`.
+        runner.NotebookError: an experiment failed.
+        BookError: Sphinx warned or failed, or an executed notebook holds an error.
+    """
+    root = root or runner.find_project()
+    chosen = settings or {}
+    folders = runner.run(pages(root), root=root, settings=chosen, force=force, say=say)
+    run = run_name(*(str(chosen.get(key) or "") for key in ("generator", "space", "distance", "profile")))
+    with chdir(root):
+        collect(folders)
+        say("book: building")
+        place = Path("_build") / ("html" if run == run_name() else f"{run}/html")
+        _render(place)
+    return root / place / "index.html"
+
+
+def collect(folders: Sequence[Path]) -> None:
+    """Copy executed notebooks and figures to ``book/executed/`` and write the execution record there.
+
+    Raises:
+        BookError: an executed notebook holds an error.
+    """
+    shutil.rmtree(EXECUTED, ignore_errors=True)
+    for folder in folders:
+        source = folder / f"{folder.name}.ipynb"
+        if notebook.errors(notebook.read(source)):
+            raise BookError(f"{source} holds an error; run `geomlib run {folder.name} --force`")
+        figures = EXECUTED / folder.name
+        figures.mkdir(parents=True)
+        shutil.copyfile(source, EXECUTED / source.name)
+        for figure in folder.glob("*.png"):
+            shutil.copyfile(figure, figures / figure.name)
+    manifests = [json.loads((folder / "manifest.json").read_text(encoding="utf-8")) for folder in folders]
+    EXECUTED.mkdir(parents=True, exist_ok=True)
+    (EXECUTED / f"{RECORD}.md").write_text(execution_record(manifests), encoding="utf-8", newline="\n")
+
+
+def execution_record(manifests: Sequence[Mapping[str, Any]]) -> str:
+    """The page that says how, where and in what time each experiment ran."""
+
+    def row(cells: Sequence[object]) -> str:
+        return "| " + " | ".join("–" if cell in (None, "") else str(cell) for cell in cells) + " |"
+
+    def memory(size: int | None) -> str:
+        return "–" if size is None else f"{size / 2**30:.2f} GiB"
+
+    def commit(one: Mapping[str, Any]) -> str:
+        return f"`{one['commit'][:10]}`{' and changes' if one['dirty'] else ''}" if one["commit"] else "–"
+
+    header = ["Experiment", "Generator", "Distance", "Positions", "Seed", "Seconds", "Peak memory", "Commit"]
+    rows = [
+        [
+            f"{{doc}}`{one['experiment'].replace('_', ' ')} <{one['experiment']}>`",
+            one["parameters"].get("generator"),
+            one["parameters"].get("distance", "–") or "its own",
+            one["parameters"].get("positions"),
+            one["seed"],
+            f"{one['seconds']:.1f}",
+            memory(one["peak_memory"]),
+            commit(one),
+        ]
+        for one in manifests
+    ]
+    machines = sorted({f"{one['device']}, {one['threads']} threads of {one['cores']} cores" for one in manifests})
+    versions = sorted({", ".join(f"{k} {v}" for k, v in one["versions"].items()) for one in manifests})
+    total = sum(one["seconds"] for one in manifests)
+    return "\n".join(
+        [
+            "# Execution record",
+            "",
+            "Each page of this book that shows a result is a notebook that ran as follows. On one machine with the "
+            "same number of threads the numbers repeat exactly; times do not, and stand nowhere else in the book.",
+            "",
+            row(header),
+            row(["---"] * len(header)),
+            *map(row, rows),
+            "",
+            f"All experiments together took {total:.0f} s.",
+            "",
+            "Machine",
+            *(f": {machine}" for machine in machines),
+            "",
+            "Software",
+            *(f": {version}" for version in versions),
+            "",
+        ]
+    )
+
+
+def _render(place: Path) -> None:
+    """Build into a folder of its own and swap it in."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=place.parent) as staging:
+        start = "from jupyter_book.cli.main import main; main()"  # this environment's, whatever the PATH holds
+        command = [sys.executable, "-c", start, "build", ".", "--path-output", staging]
+        sphinx = subprocess.run(
+            [*command, "-W", "-n", "--keep-going"], capture_output=True, text=True, encoding="utf-8", check=False
+        )
+        if sphinx.returncode:
+            lines = notebook.ESCAPES.sub("", sphinx.stdout + sphinx.stderr).splitlines()
+            told = [line for line in lines if re.search("WARNING|ERROR|rror:", line)] or lines[-20:]
+            raise BookError("the book was not built; the earlier one, if any, is as it was\n" + "\n".join(told))
+        earlier = Path(staging) / "earlier"
+        if place.exists():
+            place.rename(earlier)
+        (Path(staging) / "_build" / "html").rename(place)

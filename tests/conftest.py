@@ -1,0 +1,100 @@
+"""Projects to test with: a tiny one that each test makes for itself, and a copy of the real one for all tests."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+from filelock import FileLock
+from nbformat import v4
+
+from geomlib import book, runner
+
+ROOT = Path(__file__).parent.parent
+PAGES = book.pages(ROOT)
+SMALLEST = {"profile": "smallest"}
+
+PARAMETERS = """generator: str = "sphere"  # which generator
+positions: int = 3  # how many
+share: float = 0.5  # between 0 and 1
+seed: int = 0  # of the random numbers
+results: str = "results/by-hand/toy"  # where results go"""
+SETUP = """import numpy as np
+from matplotlib.figure import Figure
+from geomlib.results import Results, progress
+out = Results(results)
+values = np.random.default_rng(seed).random(positions)"""
+REST = (
+    "out.number(top=values.max(), share=share); out.array(values=values); print(object())",
+    "figure = Figure((3, 2)); figure.subplots().plot(values)\n"
+    'out.figure("line", figure, caption=f"The top is **{values.max():.2f}**.", alt="A line.")',
+    'out.compare([{"claim": "a", "authors": 1, "source": "b", "ours": values.max(), "verdict": "not comparable"}])\n'
+    "out.provenance(generator=generator, positions=positions, seed=seed)",
+)
+
+
+def write_notebook(root: Path, name: str, *cells: str, parameters: str = PARAMETERS, **metadata: object) -> Path:
+    """A notebook of the project: a title, the cell of parameters, and the given code cells."""
+    made = [v4.new_markdown_cell(f"# {name}"), v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})]
+    made += [v4.new_code_cell(cell) for cell in cells]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = v4.new_notebook(cells=made, metadata={"kernelspec": kernel, "geomlib": metadata})
+    path = root / "notebooks" / f"{name}.ipynb"
+    nbformat.write(notebook, path)
+    return path
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project, and the working directory."""
+    (tmp_path / "notebooks").mkdir()
+    shutil.copyfile(ROOT / "_config.yml", tmp_path / "_config.yml")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def toy(project: Path) -> Path:
+    """A project with one notebook, ``toy``."""
+    write_notebook(project, "toy", SETUP, *REST, paper={"positions": 5})
+    return project
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the real project; one for all test processes."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "project"
+    with FileLock(f"{root}.lock"):
+        if not root.exists():
+            for folder in ("notebooks", "book", "examples"):
+                if (ROOT / folder).is_dir():
+                    shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("executed", ".*"))
+            for file in ("_config.yml", "_toc.yml"):
+                shutil.copyfile(ROOT / file, root / file)
+    return root
+
+
+@pytest.fixture(scope="session")
+def run_smallest(shared: Path) -> Callable[[str], Path]:
+    """Runs a notebook of the real project at its smallest parameters, once for all tests; returns its folder."""
+
+    def run(name: str) -> Path:
+        with FileLock(f"{shared}-{name}.lock"):
+            return runner.run([name], root=shared, settings=SMALLEST)[0]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def built(shared: Path, run_smallest: Callable[[str], Path]) -> Path:
+    """Folder of the real book, built at the smallest parameters, once for all tests."""
+    with FileLock(f"{shared}-book.lock"):
+        for name in PAGES:
+            run_smallest(name)
+        place = shared / "_build" / runner.provenance.run_name(profile="smallest") / "html"
+        if not place.exists():
+            book.build(root=shared, settings=SMALLEST)
+    return place

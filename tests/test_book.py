@@ -1,0 +1,121 @@
+"""The built book: whole, captioned, with alternative text, and at rest without a network."""
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from conftest import PAGES, ROOT, SETUP, write_notebook
+
+from geomlib import book, notebook, runner
+
+LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "video": "src"}
+
+
+class Tags(HTMLParser):
+    """Start tags of a page with their attributes."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str]]] = []
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, {key: value or "" for key, value in attrs}))
+
+
+def toc(*pages: str) -> str:
+    chapters = "".join(f"  - file: {page}\n" for page in pages)
+    return f"format: jb-book\nroot: book/index\nchapters:\n{chapters}"
+
+
+@pytest.fixture
+def toy_book(toy: Path) -> Path:
+    """A project with a landing page and one cheap experiment."""
+    shutil.copytree(ROOT / "book" / "_static", toy / "book" / "_static")
+    shutil.copyfile(ROOT / "book" / "references.bib", toy / "book" / "references.bib")
+    (toy / "book" / "index.md").write_text("# Landing\n\nSee {cite}`wang2021geometry` and {numref}`fig-toy-line`.\n")
+    (toy / "book" / "bibliography.md").write_text("# Bibliography\n\n```{bibliography}\n```\n")
+    (toy / "_toc.yml").write_text(toc("book/executed/toy", "book/executed/execution_record", "book/bibliography"))
+    return toy
+
+
+def test_book_is_built_once_and_a_failing_build_leaves_it(toy_book: Path) -> None:
+    lines: list[str] = []
+    page = book.build(say=lines.append)
+    assert page == toy_book / "_build/html/index.html"
+    assert page.is_file()
+    lines.clear()
+    book.build(say=lines.append)
+    assert lines == ["toy: unchanged", "book: building"]
+
+    before = page.read_bytes()
+    (toy_book / "book/index.md").write_text("# Landing\n\n{numref}`no-such-figure`\n")
+    with pytest.raises(book.BookError, match="no-such-figure"):
+        book.build(say=lines.append)
+    write_notebook(toy_book, "toy", SETUP, "1 / 0")
+    with pytest.raises(runner.NotebookError, match="ZeroDivisionError"):
+        book.build(say=lines.append)
+    assert page.read_bytes() == before
+    assert [path.name for path in (toy_book / "_build").iterdir()] == ["html"]
+
+
+def test_another_run_has_a_folder_of_its_own_and_what_does_not_apply_says_so(toy_book: Path) -> None:
+    write_notebook(toy_book, "toy", SETUP, "out.does_not_apply('a torus has no factors')", "1 / 0")
+    (toy_book / "book/index.md").write_text("# Landing\n\n{cite}`wang2021geometry`\n")
+    page = book.build(settings={"generator": "torus"})
+    assert page == toy_book / "_build/torus--default--default--quick/html/index.html"
+    text = (page.parent / "book/executed/toy.html").read_text(encoding="utf-8")
+    assert re.search("admonition-title.*Does not apply", text)
+    assert "a torus has no factors" in text
+
+
+def test_an_executed_notebook_with_an_error_is_refused(project: Path) -> None:
+    folder = project / "results/run/toy"
+    folder.mkdir(parents=True)
+    error = {"output_type": "error", "ename": "E", "evalue": "", "traceback": []}
+    cell = {"cell_type": "code", "metadata": {}, "source": "", "outputs": [error]}
+    (folder / "toy.ipynb").write_text(json.dumps({"cells": [cell], "metadata": {}}))
+    with pytest.raises(book.BookError, match="holds an error"):
+        book.collect([folder])
+
+
+def test_every_page_is_there_and_loads_nothing_from_outside(built: Path) -> None:
+    pages = sorted(built.rglob("*.html"))
+    assert {f"book/executed/{name}.html" for name in PAGES} <= {page.relative_to(built).as_posix() for page in pages}
+    for page in pages:
+        for tag, attributes in Tags(page).found:
+            place = attributes.get(LOADED.get(tag, ""), "")
+            assert not re.match(r"(https?:)?//", place), f"{page.name} loads {place}"
+    for sheet in (built / "_static").rglob("*.css"):
+        assert not re.search(r"url\(['\"]?(https?:)?//|@import ['\"]?http", sheet.read_text(encoding="utf-8")), sheet
+
+
+def test_every_figure_has_its_alternative_text_and_caption(built: Path, shared: Path) -> None:
+    for name in PAGES:
+        text = (built / f"book/executed/{name}.html").read_text(encoding="utf-8")
+        images = [attributes for tag, attributes in Tags(built / f"book/executed/{name}.html").found if tag == "img"]
+        folder = shared / "results" / runner.provenance.run_name(profile="smallest") / name
+        figures = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["figures"]
+        shown = [image.get("alt", "") for image in images]
+        for figure, said in figures.items():
+            assert said["alt"] in shown, f"{name}: {figure}"
+            assert f'id="fig-{name}-{figure}"'.replace("_", "-") in text.replace("_", "-"), f"{name}: {figure}"
+        assert text.count("<figcaption") >= len(figures)
+        assert 'class="geomlib-table"' in text or "Does not apply" in text
+
+
+def test_the_execution_record_tells_of_every_experiment(built: Path) -> None:
+    text = (built / "book/executed/execution_record.html").read_text(encoding="utf-8")
+    for name in PAGES:
+        assert f'href="{name}.html"' in text
+    assert "GiB" in text
+    assert "torch" in text
+
+
+def test_committed_book_runs_the_planned_experiments() -> None:
+    assert {"metric_tensor", "top_eigenvectors", "anisotropy", "homogeneity"} <= set(PAGES)
+    assert set(PAGES) <= set(runner.experiments(ROOT)), "_toc.yml names a notebook that is not there"
+    assert all(notebook.read(ROOT / f"notebooks/{name}.ipynb")["cells"] for name in PAGES)

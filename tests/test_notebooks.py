@@ -1,0 +1,75 @@
+"""Every notebook of the project: its parameters explain themselves, nothing is committed but source, and it runs."""
+
+import ast
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import papermill
+import pytest
+from conftest import ROOT
+
+from geomlib import notebook, parameters, runner
+
+NAMES = runner.experiments(ROOT)
+every_notebook = pytest.mark.parametrize("name", NAMES)
+
+
+def path_of(name: str) -> Path:
+    return ROOT / "notebooks" / f"{name}.ipynb"
+
+
+def code_cells(name: str) -> list[dict[str, Any]]:
+    """Cells with code; one that only holds comments (how to install) may come first."""
+    cells = [cell for cell in notebook.read(path_of(name))["cells"] if cell["cell_type"] == "code"]
+    return [cell for cell in cells if ast.parse("".join(cell["source"])).body]
+
+
+@every_notebook
+def test_only_source_is_committed(name: str) -> None:
+    for cell in code_cells(name):
+        assert cell["outputs"] == []
+        assert cell["execution_count"] is None
+
+
+@every_notebook
+def test_parameters_come_first_and_explain_themselves(name: str) -> None:
+    first, *others = code_cells(name)
+    assert first["metadata"].get("tags") == ["parameters"]
+    declared = ast.parse("".join(first["source"])).body
+    assert all(isinstance(one, ast.AnnAssign) for one in declared), "each parameter has a type"
+    names = [one.target.id for one in declared if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)]
+    seen = papermill.inspect_notebook(str(path_of(name)))
+    assert list(seen) == names, "papermill does not see some"
+    for one in seen.values():
+        assert one["inferred_type_name"] != "None", one
+        assert one["help"], f"{one['name']} has no comment"
+    rest = ast.parse("\n".join("".join(cell["source"]) for cell in others))
+    read = {node.id for node in ast.walk(rest) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    assert set(names) <= read, f"never read: {set(names) - read}"
+
+
+@every_notebook
+def test_profiles_name_parameters_and_fit_their_types(name: str) -> None:
+    known = parameters.inspect(path_of(name))
+    profiles = notebook.read(path_of(name))["metadata"].get("geomlib", {})
+    assert set(profiles) <= set(runner.PROFILES)
+    for overrides in profiles.values():
+        assert parameters.check(name, known, overrides) == overrides
+
+
+@pytest.mark.notebooks
+@every_notebook
+def test_runs_at_its_smallest_parameters(name: str, run_smallest: Callable[[str], Path]) -> None:
+    folder = run_smallest(name)
+    executed = notebook.read(folder / f"{name}.ipynb")
+    assert not notebook.errors(executed)
+    outputs = [output for cell in executed["cells"] for output in cell.get("outputs", [])]
+    shown = "".join("".join(output["text"]) for output in outputs if output.get("name") == "stderr")
+    assert not shown, f"a warning would stand on the page: {shown}"
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert "provenance" in summary or "does_not_apply" in summary
+    assert {f"{figure}.png" for figure in summary["figures"]} == {path.name for path in folder.glob("*.png")}
+    labelled = [cell for cell in executed["cells"] if "figure" in cell["metadata"].get("mystnb", {})]
+    assert len(labelled) == len(summary["figures"]), "one figure per cell"

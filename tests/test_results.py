@@ -1,0 +1,119 @@
+"""The verbs by which notebooks leave results."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from geomlib.results import DoesNotApply, Results, progress
+
+
+def drawing() -> Figure:
+    figure = Figure((3, 2))
+    figure.subplots().plot([1, 2])
+    return figure
+
+
+def summary(folder: Path) -> dict:
+    return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+
+
+def test_numbers_become_plain(tmp_path: Path) -> None:
+    out = Results(tmp_path)
+    out.number(
+        b=np.float32(0.5), a=torch.tensor(2), word="x", truth=np.True_, none=None, short=torch.tensor([1.0, 2.0])
+    )
+    expected = {"a": 2, "b": 0.5, "none": None, "short": [1.0, 2.0], "truth": True, "word": "x"}
+    assert summary(tmp_path)["numbers"] == expected
+    assert list(summary(tmp_path)["numbers"]) == sorted(expected)
+
+
+@pytest.mark.parametrize("value", [float("nan"), np.float32("inf"), torch.tensor(float("nan")), [1.0, float("inf")]])
+def test_a_number_that_is_not_finite_is_named(tmp_path: Path, value: object) -> None:
+    with pytest.raises(FloatingPointError, match="top is (nan|inf)"):
+        Results(tmp_path).number(top=value)
+
+
+def test_a_value_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="top: expected a number"):
+        Results(tmp_path).number(top=object())
+    with pytest.raises(TypeError, match="array 'top': expected numbers"):
+        Results(tmp_path).array(top=[object()])
+
+
+def test_arrays_are_kept_and_their_file_is_stable(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        out = Results(tmp_path / name)
+        out.array(b=torch.arange(3.0, requires_grad=True))
+        out.array(a=np.array([1.0, np.nan]))
+    with np.load(tmp_path / "one/arrays.npz") as loaded:
+        assert sorted(loaded) == ["a", "b"]
+        np.testing.assert_array_equal(loaded["a"], [1.0, np.nan])
+    assert (tmp_path / "one/arrays.npz").read_bytes() == (tmp_path / "two/arrays.npz").read_bytes()
+
+
+def test_figures_are_opaque_and_stable(tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    for name in ("one", "two"):
+        Results(tmp_path / name).figure("line", drawing(), caption="A finding.", alt="A line.")
+    content = (tmp_path / "one/line.png").read_bytes()
+    assert content == (tmp_path / "two/line.png").read_bytes()
+    assert b"Software" not in content
+    image = imread(tmp_path / "one/line.png")
+    assert image.shape[2] == 3 or image[..., 3].min() == 1
+    assert summary(tmp_path / "one")["figures"] == {"line": {"caption": "A finding.", "alt": "A line."}}
+
+
+@pytest.mark.parametrize(
+    ("caption", "alt", "name"), [("", "x", "a"), ("x", " ", "a"), ("x", "x", "a/b"), ("x", "x", "")]
+)
+def test_figures_need_caption_alt_and_a_plain_name(tmp_path: Path, caption: str, alt: str, name: str) -> None:
+    with pytest.raises(ValueError, match="is empty|use letters"):
+        Results(tmp_path).figure(name, drawing(), caption=caption, alt=alt)
+
+
+def test_a_figure_name_is_used_once(tmp_path: Path) -> None:
+    out = Results(tmp_path)
+    out.figure("line", drawing(), caption="x", alt="x")
+    with pytest.raises(ValueError, match="'line' is used twice"):
+        out.figure("line", drawing(), caption="x", alt="x")
+
+
+def test_comparisons_are_stored_and_checked(tmp_path: Path) -> None:
+    out = Results(tmp_path)
+    row = {"claim": "a < b", "authors": None, "source": "text", "ours": torch.tensor(0.5), "verdict": "confirmed"}
+    out.compare([row])
+    assert summary(tmp_path)["comparison"] == [row | {"ours": 0.5}]
+    with pytest.raises(ValueError, match="verdict 'maybe': expected one of"):
+        out.compare([row | {"verdict": "maybe"}])
+    with pytest.raises(ValueError, match="expected the keys claim, authors, source, ours, verdict"):
+        out.compare([{"claim": "a"}])
+    with pytest.raises(FloatingPointError, match="ours is nan"):
+        out.compare([row | {"ours": float("nan")}])
+
+
+def test_what_does_not_apply_is_recorded(tmp_path: Path) -> None:
+    with pytest.raises(DoesNotApply, match="no factors"):
+        Results(tmp_path).does_not_apply("no factors")
+    assert summary(tmp_path)["does_not_apply"] == "no factors"
+
+
+def test_provenance_names_generator_and_weights(tmp_path: Path) -> None:
+    import geomlib
+
+    out = Results(tmp_path)
+    out.provenance(generator=geomlib.load_generator("sphere"), distance=geomlib.load_distance("mse"), seed=3)
+    record = summary(tmp_path)["provenance"]
+    assert (record["generator"], record["distance"], record["seed"]) == ("sphere", "mse", 3)
+
+
+def test_progress_shows_on_standard_error(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GEOMLIB_PROGRESS", raising=False)
+    show = progress("positions")
+    show(1, 2)
+    show(2, 2)
+    assert capsys.readouterr().err == "\rpositions 1/2 \rpositions 2/2 \n"
