@@ -78,9 +78,21 @@ def collect(folders: Sequence[Path]) -> None:
         shutil.copyfile(source, EXECUTED / source.name)
         for figure in folder.glob("*.png"):
             shutil.copyfile(figure, figures / figure.name)
+    (EXECUTED / "highlights.md").write_text(_highlights(folders), encoding="utf-8", newline="\n")
     manifests = [json.loads((folder / "manifest.json").read_text(encoding="utf-8")) for folder in folders]
     EXECUTED.mkdir(parents=True, exist_ok=True)
     (EXECUTED / f"{RECORD}.md").write_text(execution_record(manifests), encoding="utf-8", newline="\n")
+
+
+def _highlights(folders: Sequence[Path]) -> str:
+    """What the landing page tells of each experiment that applies to the run's generator, from `book/highlights/`."""
+    parts = []
+    for folder in folders:
+        prose = Path("book") / "highlights" / f"{folder.name}.md"
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        if prose.is_file() and "does_not_apply" not in summary:
+            parts.append(prose.read_text(encoding="utf-8"))
+    return "\n".join(parts) or "None of the experiments applies to this generator.\n"
 
 
 def execution_record(manifests: Sequence[Mapping[str, Any]]) -> str:
@@ -148,7 +160,17 @@ def _render(place: Path) -> None:
             lines = notebook.ESCAPES.sub("", sphinx.stdout + sphinx.stderr).splitlines()
             told = [line for line in lines if re.search("WARNING|ERROR|rror:", line)] or lines[-20:]
             raise BookError("the book was not built; the earlier one, if any, is as it was\n" + "\n".join(told))
+        _drop_fonts(Path(staging) / "_build" / "html")
         earlier = Path(staging) / "earlier"
         if place.exists():
             place.rename(earlier)
         (Path(staging) / "_build" / "html").rename(place)
+
+
+def _drop_fonts(html: Path) -> None:
+    """A browser that opens a page from the disk blocks icon fonts and complains; a script draws the icons anyway."""
+    for page in html.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(re.sub(r'<link rel="preload" as="font"[^>]*>\n?', "", text), encoding="utf-8", newline="\n")
+    for style in html.glob("_static/vendor/fontawesome/*/css/all.min.css"):
+        style.write_text(re.sub(r"@font-face\{[^}]*\}", "", style.read_text(encoding="utf-8")), encoding="utf-8")

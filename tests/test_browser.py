@@ -87,10 +87,13 @@ def test_page_is_sound(browser: Browser, built: Path, name: str) -> None:
 def test_opens_from_the_disk(browser: Browser, built: Path) -> None:
     page = browser.new_page()
     outside: list[str] = []
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("request", lambda request: outside.append(request.url) if request.url.startswith("http") else None)
     page.goto((built / "index.html").as_uri())
     page.wait_for_url("**/book/index.html")
     page.goto((built / "book/executed/metric_tensor.html").as_uri())
     page.wait_for_selector("mjx-container")
     assert not outside
+    assert not errors
     page.close()

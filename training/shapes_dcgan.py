@@ -62,7 +62,7 @@ def montage(model: nn.Module, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the state, the samples and the weights")
-    parser.add_argument("--steps", type=int, default=60_000)
+    parser.add_argument("--steps", type=int, default=25_000)
     parser.add_argument("--eyes-steps", type=int, default=1500, help="training of the critic's frozen features")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
@@ -106,7 +106,8 @@ def main() -> None:
         "architecture": f"geomlib.generators.dcgan.DCGAN(latent_dim={LATENT_DIM}, dim_g={WIDTH})",
         "data": {"real": {"count": IMAGES, "seed": options.seed}},
         "recipe": {
-            "critic": "projected onto the frozen features of a network that reads factors, hinge loss",
+            "critic": "heads on the frozen features of a network that reads factors, and on pixels; hinge loss",
+            "reward": "confident naming by the frozen network, weight 0.5",
             "steps of that network": options.eyes_steps,
             "moving average": 0.999,
         },

@@ -4,7 +4,7 @@ python training/shapes_factors.py
 """
 
 import torch
-from shapes_images import NEGATIVES, degrade, negatives, quantise, real
+from shapes_images import NEGATIVES, STRICT_NEGATIVES, Kinds, degrade, negatives, quantise, real
 from supervised import factor_errors, factor_loss, fit, options, outputs, save
 from torch import Tensor
 from torch.nn import functional
@@ -12,11 +12,11 @@ from torch.nn import functional
 from geomlib.shapes.networks import CLASSES, FactorReader
 
 REAL_SEED, NEGATIVES_SEED, HELD_OUT_SEED, HELD_OUT_NEGATIVES_SEED = 1000, 1100, 2000, 2100
-NEGATIVES_PER_KIND, SHARE_OF_NEGATIVES = 4000, 0.35
+NEGATIVES_PER_KIND = 4000
 
 
-def seed_of(kind: str, first: int) -> int:
-    return first + 10 * list(NEGATIVES).index(kind)
+def seed_of(kind: str, first: int, kinds: Kinds) -> int:
+    return first + 10 * list(kinds).index(kind)
 
 
 def seen(logits: Tensor) -> dict[str, float]:
@@ -29,14 +29,18 @@ def seen(logits: Tensor) -> dict[str, float]:
 
 
 def main() -> None:
-    chosen = options(__doc__, "shapes-factors", steps=4000, seed=11)
+    flags = {"--strict": "also refuse outlines between two shapes and slight distortions: shapes-factors-strict"}
+    chosen = options(__doc__, "shapes-factors", steps=4200, seed=11, flags=flags)
+    kinds, share = (STRICT_NEGATIVES, 0.35) if chosen.strict else (NEGATIVES, 0.3)
+    if chosen.strict and chosen.out.stem == "shapes-factors":
+        chosen.out = chosen.out.with_stem("shapes-factors-strict")
     images, factors = real(chosen.images, REAL_SEED)
     others = torch.cat([
-        quantise(negatives(kind, NEGATIVES_PER_KIND, seed_of(kind, NEGATIVES_SEED))) for kind in NEGATIVES
+        quantise(negatives(kind, NEGATIVES_PER_KIND, seed_of(kind, NEGATIVES_SEED, kinds), kinds)) for kind in kinds
     ])  # fmt: skip
     reader = FactorReader().to(chosen.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     random = torch.Generator().manual_seed(chosen.seed)
-    refused = round(chosen.batch_size * SHARE_OF_NEGATIVES)
+    refused = round(chosen.batch_size * share)
     accepted = chosen.batch_size - refused
 
     def loss_of_step(step: int) -> Tensor:
@@ -60,19 +64,22 @@ def main() -> None:
         "real": {**seen(clean_outputs[0]), **factor_errors(*clean_outputs, held_out_factors)},
         "real, degraded": {**seen(degraded_outputs[0]), **factor_errors(*degraded_outputs, held_out_factors)},
     }
-    for kind in NEGATIVES:
-        made = negatives(kind, chosen.held_out // 4, seed_of(kind, HELD_OUT_NEGATIVES_SEED))
-        accuracy[kind] = seen(outputs(reader, made)[0])
+    for kind, among in ({"hybrid": STRICT_NEGATIVES} | dict.fromkeys(kinds, kinds)).items():
+        made = negatives(kind, chosen.held_out // 4, seed_of(kind, HELD_OUT_NEGATIVES_SEED, among), among)
+        accuracy[kind if kind in kinds else f"{kind} (never seen in training)"] = seen(outputs(reader, made)[0])
+
+    def seeds_of(count: int, first: int) -> dict[str, dict[str, int]]:
+        return {kind: {"count": count, "seed": seed_of(kind, first, kinds)} for kind in kinds}
+
     card = {
-        "name": "shapes-factors",
+        "name": chosen.out.stem,
         "what": "reads class (disc, square, triangle, none) and factors off a 64x64 image; only for measuring",
         "architecture": "geomlib.shapes.networks.FactorReader: 5x5 convolution, 3 residual blocks, group norm, ReLU",
         "data": {
             "real": {"count": chosen.images, "seed": REAL_SEED},
-            "none": {kind: {"count": NEGATIVES_PER_KIND, "seed": seed_of(kind, NEGATIVES_SEED)} for kind in NEGATIVES},
+            "none": seeds_of(NEGATIVES_PER_KIND, NEGATIVES_SEED),
             "held out": {"count": chosen.held_out, "seed": HELD_OUT_SEED},
-            "held out, none": {kind: {"count": chosen.held_out // 4, "seed": seed_of(kind, HELD_OUT_NEGATIVES_SEED)}
-                               for kind in NEGATIVES},
+            "held out, none": seeds_of(chosen.held_out // 4, HELD_OUT_NEGATIVES_SEED),
             "note": "a kind of none uses its seed and the next two; all training images are mildly degraded at random",
         },
         "seconds": round(seconds, 1),

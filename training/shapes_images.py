@@ -1,6 +1,7 @@
 """Images for the two networks that look at shapes: real ones, many ways to be none, and mild faults."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -161,19 +162,19 @@ def _hybrid(first: Tensor, second: Tensor, noise: torch.Generator) -> Candidates
     return torch.lerp(ground(first), shapes.render(far), inside), first[:, 0] != second[:, 0]
 
 
-def _warped(first: Tensor, second: Tensor, noise: torch.Generator) -> Candidates:
-    shift = _field(len(first), 2, 6, noise) * _uniform(first, 1.5, 5.0, noise)
+def _warped(first: Tensor, second: Tensor, noise: torch.Generator, least: float = 3.0, far: float = 2.5) -> Candidates:
+    shift = _field(len(first), 2, 6, noise) * _uniform(first, least, 5.0, noise)
     covered = cover(first)
     mass = covered.sum((2, 3), keepdim=True)
     centred = shift - (shift * covered).sum((2, 3), keepdim=True) / mass
     spread = ((centred**2 * covered).sum((2, 3)) / mass[:, :, 0, 0]).sum(1).sqrt()
-    return warp(shapes.render(first), centred), spread > 1.5
+    return warp(shapes.render(first), centred), spread > far
 
 
-def _stretched(first: Tensor, second: Tensor, noise: torch.Generator) -> Candidates:
+def _stretched(first: Tensor, second: Tensor, noise: torch.Generator, least: float = 1.5) -> Candidates:
     x, y = _grid()
     dx, dy = 64 * (x - first[:, 1, None, None, None]), 64 * (y - first[:, 2, None, None, None])
-    direction, root = _uniform(first, 0.0, 6.2832, noise), _uniform(first, 1.3, 2.3, noise).sqrt()
+    direction, root = _uniform(first, 0.0, 6.2832, noise), _uniform(first, least, 2.3, noise).sqrt()
     along = dx * direction.cos() + dy * direction.sin()
     across = dy * direction.cos() - dx * direction.sin()
     along, across = along * (1 / root - 1), across * (root - 1)
@@ -182,7 +183,8 @@ def _stretched(first: Tensor, second: Tensor, noise: torch.Generator) -> Candida
     return warp(shapes.render(first), torch.cat([right, down], 1)), torch.ones(len(first), dtype=torch.bool)
 
 
-NEGATIVES: dict[str, Callable[[Tensor, Tensor, torch.Generator], Candidates]] = {
+Kinds = dict[str, Callable[[Tensor, Tensor, torch.Generator], Candidates]]
+_PLAIN: Kinds = {
     "white noise": _white_noise,
     "smooth noise": _smooth_noise,
     "blend": _blend,
@@ -192,19 +194,23 @@ NEGATIVES: dict[str, Callable[[Tensor, Tensor, torch.Generator], Candidates]] = 
     "bitten": _bitten,
     "two colours": _two_colours,
     "two shapes": _two_shapes,
+}
+NEGATIVES: Kinds = {**_PLAIN, "warped": _warped, "stretched": _stretched}
+STRICT_NEGATIVES: Kinds = {
+    **_PLAIN,
     "hybrid": _hybrid,
-    "warped": _warped,
-    "stretched": _stretched,
+    "warped": partial(_warped, least=1.5, far=1.5),
+    "stretched": partial(_stretched, least=1.3),
 }
 
 
-def negatives(kind: str, count: int, seed: int) -> Tensor:
-    """`count` images `(count, 3, 64, 64)` in [0, 1] of one kind; uses the data seeds `seed` and `seed + 1`."""
+def negatives(kind: str, count: int, seed: int, kinds: Kinds = NEGATIVES) -> Tensor:
+    """`count` images `(count, 3, 64, 64)` in [0, 1] of one of `kinds`; uses the data seeds `seed` and `seed + 1`."""
     noise = torch.Generator().manual_seed(seed + 2)
     first, second = (iter(shapes.sample_factors(4 * count, each).split(500)) for each in (seed, seed + 1))
     kept: list[Tensor] = []
     while sum(map(len, kept)) < count:
-        images, right = NEGATIVES[kind](next(first), next(second), noise)
+        images, right = kinds[kind](next(first), next(second), noise)
         kept.append(images[right])
     return torch.cat(kept)[:count]
 

@@ -6,7 +6,7 @@ import json
 import logging
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -109,8 +109,10 @@ def save(network: nn.Module, path: Path, card: dict[str, object], options: argpa
     log.info("wrote %s", path)
 
 
-def options(description: str | None, name: str, steps: int, seed: int) -> argparse.Namespace:
-    """Parse the command line that both scripts have."""
+def options(
+    description: str | None, name: str, steps: int, seed: int, flags: Mapping[str, str] | None = None
+) -> argparse.Namespace:
+    """Parse the command line that both scripts have, and `flags`, which are off unless given."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = Path("geomlib/weights") / f"{name}.safetensors"
     parser.add_argument("--out", type=Path, default=default, help="file for the weights; the card lands beside it")
@@ -120,6 +122,8 @@ def options(description: str | None, name: str, steps: int, seed: int) -> argpar
     parser.add_argument("--images", type=int, default=60_000, help="how many real images to render")
     parser.add_argument("--held-out", type=int, default=4000)
     parser.add_argument("--device", default="cpu")
+    for flag, meaning in (flags or {}).items():
+        parser.add_argument(flag, action="store_true", help=meaning)
     parsed = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.manual_seed(parsed.seed)

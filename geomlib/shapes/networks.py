@@ -186,6 +186,12 @@ def load_perceptual_trunk(device: str | torch.device = "cpu", dtype: torch.dtype
     return _load(PerceptualTrunk(), "perceptual-shapes", device, dtype)
 
 
-def load_factor_reader(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> FactorReader:
-    """The trained reader `shapes-factors`, in eval mode, its parameters without gradient."""
-    return _load(FactorReader(), "shapes-factors", device, dtype)
+def load_factor_reader(
+    device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32, strict: bool = False
+) -> FactorReader:
+    """The trained reader `shapes-factors`, in eval mode, its parameters without gradient.
+
+    With `strict`, `shapes-factors-strict`, which has learned to call also outlines between two shapes, and slightly
+    distorted ones, "none".
+    """
+    return _load(FactorReader(), "shapes-factors-strict" if strict else "shapes-factors", device, dtype)
