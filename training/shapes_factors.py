@@ -1,6 +1,7 @@
 """Train `shapes-factors`, the network that reads the factors off an image: some 15 minutes on one CPU thread.
 
 python training/shapes_factors.py
+python training/shapes_factors.py --strict --steps 4000
 """
 
 import torch
