@@ -124,9 +124,8 @@ def train(
 ) -> tuple[nn.Module, list[list[float]], float]:
     """Train `generator` in place; returns its average, the curve of losses, and the seconds.
 
-    A state in `folder` is taken up where it stopped.
-
-    The learning rates are constant for two thirds of the steps and then fall linearly to zero.
+    A state in `folder` is taken up where it stopped; `ValueError` where it has no step left to do.  The learning rates
+    are constant for two thirds of the steps and then fall linearly to zero.
     """
     torch.manual_seed(seed)
     generator = generator.to(device, memory_format=torch.channels_last).train()
@@ -146,6 +145,8 @@ def train(
             optimiser.load_state_dict(state[key])
         first, curve, spent = state["step"], state["curve"], state["seconds"]
         log.info("continue from step %d", first)
+    if first >= steps:
+        raise ValueError(f"steps: expected more than the {first} that {state_path} has done, got {steps}")
     stream = batches(images.to(device), batch_size, seed + first)
     noise = torch.Generator().manual_seed(seed + 1 + first)
 

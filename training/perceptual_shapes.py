@@ -5,9 +5,8 @@ python training/perceptual_shapes.py
 
 import torch
 from shapes_images import degrade, real
-from supervised import factor_errors, factor_loss, fit, options, outputs, save
+from supervised import factor_errors, fit, options, outputs, reading_loss, save
 from torch import Tensor
-from torch.nn import functional
 
 from geomlib.shapes.networks import PerceptualTrunk
 
@@ -24,8 +23,7 @@ def main() -> None:
         index = torch.randint(len(images), (chosen.batch_size,), generator=random)
         batch = degrade(images[index] / 255, random)
         raw = trunk.predict(batch.to(chosen.device, memory_format=torch.channels_last)).float()
-        true = factors[index].to(chosen.device)
-        return functional.cross_entropy(raw[:, :3], true[:, 0].long()) + 5.0 * factor_loss(raw[:, 3:], true)
+        return reading_loss(raw, factors[index].to(chosen.device))
 
     curve, seconds = fit(trunk, loss_of_step, chosen.steps, 2e-3, chosen.device, low_precision=True)
     trunk = trunk.cpu().eval()

@@ -14,10 +14,9 @@ import torch
 from adversarial import train
 from PIL import Image
 from safetensors.torch import save_file
-from shapes_images import degrade
-from supervised import factor_loss, fit, save
+from shapes_images import degrade, real
+from supervised import fit, reading_loss, save
 from torch import Tensor, nn
-from torch.nn import functional
 
 from geomlib import shapes
 from geomlib.generators.dcgan import DCGAN
@@ -36,8 +35,7 @@ def train_eyes(images: Tensor, factors: Tensor, steps: int, seed: int, device: s
     def loss_of_step(step: int) -> Tensor:
         index = torch.randint(len(images), (64,), generator=random)
         raw = eyes.predict(degrade(images[index].float() / 255, random).to(device)).float()
-        true = factors[index].to(device)
-        return functional.cross_entropy(raw[:, :3], true[:, 0].long()) + 5.0 * factor_loss(raw[:, 3:], true)
+        return reading_loss(raw, factors[index].to(device))
 
     fit(eyes, loss_of_step, steps, 2e-3, device, low_precision=True)
     return eyes
@@ -72,8 +70,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if options.threads:
         torch.set_num_threads(options.threads)
-    factors = shapes.sample_factors(IMAGES, options.seed)
-    images = torch.cat([shapes.render(part).mul(255).round().byte() for part in factors.split(1000)])
+    images, factors = real(IMAGES, options.seed)
     images = images.to(memory_format=torch.channels_last)
     torch.manual_seed(options.seed)
     generator = DCGAN(latent_dim=LATENT_DIM, dim_g=WIDTH)

@@ -1,7 +1,6 @@
 """What training the two networks that look at shapes has in common: loss, loop, held-out accuracy, weights and card."""
 
 import argparse
-import hashlib
 import json
 import logging
 import platform
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geomlib import shapes
+from geomlib.provenance import processor, sha256
 from geomlib.shapes.networks import CODE_SIZE, decode_factors, encode_factors
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,11 @@ def factor_loss(code: Tensor, factors: Tensor) -> Tensor:
     has[:, -2:] = (shape == 2).to(code)[:, None]
     error = functional.smooth_l1_loss(code, encode_factors(factors), reduction="none", beta=0.05)
     return (error * has).sum() / has.sum()
+
+
+def reading_loss(raw: Tensor, factors: Tensor) -> Tensor:
+    """Of the logits of the three shapes and the code that follows them, `(N, 3 + CODE_SIZE)`."""
+    return functional.cross_entropy(raw[:, :3], factors[:, 0].long()) + 5.0 * factor_loss(raw[:, 3:], factors)
 
 
 def fit(
@@ -80,13 +85,6 @@ def outputs(predict: Callable[[Tensor], Tensor], images: Tensor) -> tuple[Tensor
     return raw[:, :-CODE_SIZE], raw[:, -CODE_SIZE:]
 
 
-def processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
 def save(network: nn.Module, path: Path, card: dict[str, object], options: argparse.Namespace) -> None:
     """Write the weights to `path` and everything that tells what they are to the `.json` beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +101,7 @@ def save(network: nn.Module, path: Path, card: dict[str, object], options: argpa
             "threads": torch.get_num_threads(),
         },
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": sha256(path),
     }
     path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
     log.info("wrote %s", path)

@@ -18,8 +18,10 @@ class Architecture(nn.Module):
     output_range: OutputRange = (-1.0, 1.0)
 
 
-def to_unit_range(raw: Tensor, output_range: OutputRange = (-1.0, 1.0), size: int | None = None) -> Tensor:
-    """Raw output `(B, C, ...)` to images in [0, 1]: `clamp((raw - low) / (high - low))`.
+def to_unit_range(
+    raw: Tensor, output_range: OutputRange = (-1.0, 1.0), size: int | None = None, clamp: bool = True
+) -> Tensor:
+    """Raw output `(B, C, ...)` to images in [0, 1]: `(raw - low) / (high - low)`, then a clamp unless told otherwise.
 
     With `size`, images `(B, C, H, W)` are resized to `(B, C, size, size)` before the clamp, bilinearly and with aligned
     corners, as the wrappers of the paper do for BigBiGAN and StyleGAN2.
@@ -30,4 +32,5 @@ def to_unit_range(raw: Tensor, output_range: OutputRange = (-1.0, 1.0), size: in
         torch.tensor(bound, dtype=raw.dtype, device=raw.device).reshape(-1, *[1] * (raw.ndim - 2))
         for bound in output_range
     )
-    return ((raw - low) / (high - low)).clamp(0.0, 1.0)
+    unit: Tensor = (raw - low) / (high - low)
+    return unit.clamp(0.0, 1.0) if clamp else unit

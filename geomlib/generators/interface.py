@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from geomlib._checks import check_matrix
+from geomlib.generators.base import to_unit_range
 
 Sampler = Callable[[int, torch.Generator], Tensor]
 
@@ -67,9 +68,7 @@ class Generator:
         output = self.module(latents.to(self.device, self.dtype))
         if self.output_range is None:
             return output
-        low, high = self.output_range
-        output = (output - low) / (high - low)
-        return output.clamp(0, 1) if self.clamp else output
+        return to_unit_range(output, self.output_range, clamp=self.clamp)
 
     def sample(self, count: int, seed: int) -> Tensor:
         """Latents `(count, n)` from the generator's own distribution, the same for a seed on every device."""
