@@ -1,0 +1,212 @@
+"""Published checkpoints in the user's cache folder: download, check by SHA-256, find.
+
+The folder is `GEOMLIB_CACHE`, or the platform's cache folder of geomlib. Nothing is written outside it, and no name
+comes from a server. Beside a checkpoint stands its SHA-256 as it was on first use, in `<file>.sha256`.
+"""
+
+import hashlib
+import logging
+import os
+import re
+import secrets
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from geomlib._checks import check_choice
+from geomlib.generators.checkpoints import check_file
+from geomlib.generators.published import PUBLISHED, Published
+
+Progress = Callable[[int, int], None]  # bytes so far, bytes in all (0 where the server does not say)
+
+TIMEOUT = 30.0  # seconds without an answer
+CHUNK = 1 << 20  # bytes
+
+logger = logging.getLogger(__name__)
+
+
+def cache_folder() -> Path:
+    """The folder of downloaded checkpoints; it need not exist."""
+    if given := os.environ.get("GEOMLIB_CACHE"):
+        return Path(given)
+    import pooch
+
+    return Path(pooch.os_cache("geomlib"))
+
+
+def status(name: str, folder: Path | None = None) -> str:
+    """How things stand: "present", "absent" (`fetch` gets it), "by hand" or "no public file"; nothing is read."""
+    entry = _entry(name)
+    if _place(entry, folder).is_file():
+        return "present"
+    if not entry.public:
+        return "no public file"
+    return "absent" if entry.url and not entry.needs_browser else "by hand"
+
+
+def how_to_get(name: str, folder: Path | None = None) -> str:
+    """What to do by hand to have the file of a published generator, and where to put it, in one line."""
+    entry = _entry(name)
+    address = f" at {entry.url}" if entry.url else ""
+    return (
+        f"{entry.file}{address}: {entry.by_hand} (source repository: {entry.source}); "
+        f"put the file at {_place(entry, folder)} or pass weights=PATH"
+    )
+
+
+def local_path(name: str, folder: Path | None = None) -> Path:
+    """The checkpoint of a published generator in the cache folder, downloaded or put there by hand, its hash checked.
+
+    Raises:
+        FileNotFoundError: it is not there; the message says how to get it.
+        ValueError: an unknown name, a file that is no checkpoint, or one whose SHA-256 is not the published one or not
+            that of the first use.
+    """
+    entry = _entry(name)
+    path = _place(entry, folder)
+    if not path.is_file():
+        automatic = f"run `geomlib fetch {name}`, or get " if status(name, folder) == "absent" else ""
+        raise FileNotFoundError(f"weights: {name} is not in the cache; {automatic}{how_to_get(name, folder)}")
+    check_file(path)
+    _check_hash(entry, path, path)
+    return path
+
+
+def fetch(name: str, folder: Path | None = None, progress: Progress | None = None) -> Path:
+    """The checkpoint of a published generator, downloaded unless it is in the cache folder already.
+
+    It is written under a temporary name, checked (size, format, SHA-256) and renamed when whole; on any error nothing
+    is left behind. `progress` is called with the bytes so far and the bytes in all.
+
+    Raises:
+        FileNotFoundError: there is no address, or one for a browser only; the message says what to do by hand.
+        ConnectionError: the address does not answer, answers with an error, or breaks off.
+        ValueError: an unknown name; what came is a web page or damaged; another SHA-256 than the published one.
+        OSError: no space or no permission to write.
+    """
+    entry = _entry(name)
+    path = _place(entry, folder)
+    if path.is_file():
+        return local_path(name, folder)
+    by_hand = how_to_get(name, folder)
+    if not entry.public:
+        raise FileNotFoundError(f"{name}: no public file; {by_hand}")
+    if entry.url is None or entry.needs_browser:
+        raise FileNotFoundError(f"{name}: cannot be downloaded from here; get {by_hand}")
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    try:
+        _download(entry.url, part, progress, f"{name}: download failed", by_hand)
+        try:
+            check_file(part)
+        except ValueError as error:
+            reason = str(error).replace(str(part), "what came")
+            raise ValueError(f"{name}: download failed; {reason}; get {by_hand}") from error
+        _check_hash(entry, part, path)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def show_progress(done: int, total: int) -> None:
+    """Write a line to stderr that counts megabytes; for `fetch`."""
+    share = f" of {total / 1e6:.1f} MB ({done / total:.0%})" if total else " MB"
+    sys.stderr.write(f"\r{done / 1e6:.1f}{share}" + ("\n" if done == total else ""))
+    sys.stderr.flush()
+
+
+class _Counter:
+    """What pooch calls a progress bar: counts the bytes, and passes them on."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.progress = progress
+        self.total = self.done = 0  # pooch sets the total; 0 where the server does not say
+
+    def update(self, size: int) -> None:
+        # pooch counts the last chunk as a whole one, and all bytes once more at the end.
+        size = min(size, self.total - self.done) if self.total else size
+        self.done += size
+        if self.progress and size:
+            self.progress(self.done, self.total)
+
+    def reset(self) -> None:
+        """The count goes on."""
+
+    def close(self) -> None:
+        if self.progress and not self.total:
+            self.progress(self.done, self.done)
+
+
+def _entry(name: str) -> Published:
+    check_choice("name", name, PUBLISHED)
+    return PUBLISHED[name]
+
+
+def _place(entry: Published, folder: Path | None) -> Path:
+    return (cache_folder() if folder is None else Path(folder)) / entry.file
+
+
+def _cannot_write(path: Path, error: OSError) -> OSError:
+    reason = error.strerror or type(error).__name__
+    return OSError(error.errno, f"cannot write to the cache folder {path.parent} ({reason}); set GEOMLIB_CACHE")
+
+
+def _download(url: str, part: Path, progress: Progress | None, failed: str, by_hand: str) -> None:
+    """Write what the address gives to `part`; redirects are followed."""
+    import requests
+    from pooch import HTTPDownloader
+
+    counter = _Counter(progress)
+    try:
+        HTTPDownloader(progressbar=counter, chunk_size=CHUNK, timeout=TIMEOUT)(url, str(part), None)
+    except (requests.RequestException, ValueError) as error:
+        raise ConnectionError(f"{failed} ({_reason(error)}); get {by_hand}") from error
+    except OSError as error:
+        raise _cannot_write(part, error) from error
+    size = part.stat().st_size
+    if size < counter.total:
+        raise ConnectionError(f"{failed} (it broke off after {size} of {counter.total} bytes); get {by_hand}")
+
+
+def _reason(error: Exception) -> str:
+    """Why a download failed, in a few words."""
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"HTTP {error.response.status_code} {error.response.reason}"
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {TIMEOUT:g} s"
+    # Beneath several layers of wrapping stands what the system said, or how many bytes are wanting.
+    found = re.search(r"\[Errno -?\d+\] ([^'\")]+)|IncompleteRead\(([^)]*)\)", str(error))
+    return next(filter(None, found.groups())) if found else str(error).split("\n")[0][:200]
+
+
+def _check_hash(entry: Published, file: Path, path: Path) -> None:
+    """Compare the SHA-256 of `file`, which stands or will stand at `path`, with what is known of it; record it."""
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    if not digest.startswith(entry.sha256):
+        raise ValueError(
+            f"weights: {entry.name}: {path} is not the published file: its SHA-256 begins with {digest[:12]} instead "
+            f"of {entry.sha256[:12]}"
+        )
+    record = path.with_name(f"{path.name}.sha256")
+    if record.is_file():
+        known = record.read_text(encoding="utf-8", errors="replace")[:64]
+        if known != digest:
+            raise ValueError(
+                f"weights: {entry.name}: {path} is not the file of the first use: SHA-256 {digest[:12]}..., recorded "
+                f"{known[:12]}...; if that is as it should be, delete {record}"
+            )
+        return
+    try:
+        record.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
+    except OSError as error:
+        logger.warning("%s: the SHA-256 cannot be recorded in %s (%s)", entry.name, record, error.strerror)
+        return
+    source = f"begins as published, {entry.sha256}" if entry.sha256 else "none is published"
+    logger.warning("%s: SHA-256 %s (%s), recorded in %s and checked from now on", entry.name, digest, source, record)
