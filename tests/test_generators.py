@@ -79,8 +79,12 @@ def test_shapes_dcgan() -> None:
     again = geomlib.load_generator(**G.spec)
     assert torch.equal(again(z), images)
     assert geomlib.load_generator("shapes-dcgan", space="z").space == "z"
-    with pytest.raises(ValueError, match="does not take these options: .*space"):
+    with pytest.raises(ValueError, match="space: expected one of 'z', got 'w'"):
         geomlib.load_generator("shapes-dcgan", space="w")
+    with pytest.raises(ValueError, match="options of dcgan: unknown colour; known: size"):
+        geomlib.load_generator("shapes-dcgan", colour="red")
+    with pytest.raises(ValueError, match="options of dcgan: unknown name; known: size"):
+        geomlib.load_generator("shapes-dcgan", name="mine")
     assert again.weights_hash == G.weights_hash
 
 
@@ -93,6 +97,12 @@ def factory_file(folder: Path) -> Path:
             return geomlib.Generator(lambda z: scale * z, 3, output_range=None, name="small")
         def wrong():
             return 3
+        def spacious(space="w", scale=1.0):
+            return geomlib.Generator(
+                lambda z: scale * z, 3 if space == "w" else 2, output_range=None, spaces=("w", "z"), space=space
+            )
+        def careless(**options):
+            return spacious()
         """)
     )
     return path
@@ -110,7 +120,11 @@ def test_own_factory(tmp_path: Path) -> None:
 def test_catalogue_errors(tmp_path: Path) -> None:
     path = factory_file(tmp_path)
     for spec, error, message in [
-        ("shapes-gan", ValueError, "expected one of linear, normalised, shapes-dcgan, .* got 'shapes-gan'"),
+        (
+            "shapes-gan",
+            ValueError,
+            "expected one of shapes-dcgan, .*linear, .*pgan-.* or file.py:factory, got 'shapes-gan'",
+        ),
         (f"{tmp_path}/absent.py:small", FileNotFoundError, "no file .*absent.py"),
         (f"{path}:absent", ValueError, "has no function 'absent'"),
         (f"{path}:wrong", TypeError, "returned int, expected a geomlib.Generator"),
@@ -122,6 +136,57 @@ def test_catalogue_errors(tmp_path: Path) -> None:
         geomlib.load_generator(f"{path}:small", colour=1)
 
 
+def test_spaces_of_factories(tmp_path: Path) -> None:
+    path = factory_file(tmp_path)
+    G = geomlib.load_generator(f"{path}:spacious")
+    assert (G.space, G.spaces, G.latent_dim) == ("w", ("w", "z"), 3)
+    other = geomlib.load_generator(f"{path}:spacious", space="z", scale=2.0)
+    assert (other.space, other.latent_dim) == ("z", 2)
+    assert other.spec == {"source": f"{path}:spacious", "space": "z", "scale": 2.0}
+    assert geomlib.load_generator(**other.spec).space == "z"
+    assert geomlib.load_generator(f"{path}:small", space="z").space == "z"
+    assert geomlib.load_generator("torus", space="z").space == "z"
+    for source, space, message in [
+        (f"{path}:small", "w", "space: expected one of 'z', got 'w'"),
+        ("linear", "w", "space: expected one of 'z', got 'w'"),
+        (f"{path}:spacious", "v", "space: expected one of 'w', 'z', got 'v'"),
+        (f"{path}:careless", "z", "space: .*:careless was asked for 'z' and made a generator of 'w'"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            geomlib.load_generator(source, space=space)
+
+
+def test_default_distance() -> None:
+    """LPIPS for colour images, none for what it cannot see, and what was said if anything was."""
+
+    def reshaped(*shape: int, **arguments: object) -> geomlib.Generator:
+        return geomlib.Generator(lambda z: z.reshape(-1, *shape), 12, **arguments)
+
+    assert reshaped(3, 2, 2).default_distance == "lpips-squeeze"
+    assert reshaped(3, 2, 2, default_distance="mse").default_distance == "mse"
+    assert reshaped(1, 3, 4).default_distance == ""
+    assert reshaped(3, 4).default_distance == ""
+    assert reshaped(3, 2, 2, output_range=None).default_distance == ""
+    assert geomlib.load_generator("linear").default_distance == "mse"
+
+
+def test_bounds_for_each_channel_and_size() -> None:
+    z = torch.randn(5, 12, generator=torch.Generator().manual_seed(0))
+    low, high = (-1.0, -2.0, 0.0), (1.0, 3.0, 4.0)
+    G = geomlib.Generator(lambda z: z.reshape(-1, 3, 2, 2), 12, output_range=(low, high), size=3)
+    images = G(z)
+    for channel in range(3):
+        unit = (z.reshape(-1, 3, 2, 2)[:, channel] - low[channel]) / (high[channel] - low[channel])
+        assert torch.allclose(images[:, channel, ::2, ::2], unit.clamp(0, 1))
+        assert torch.allclose(images[:, channel, 1, 1], unit.mean((1, 2)).clamp(0, 1), atol=1e-6)
+    with pytest.raises(ValueError, match="output_range: expected"):
+        geomlib.Generator(LINEAR, 4, output_range=((0.0, 1.0), (1.0, 1.0)))
+    with pytest.raises(ValueError, match="size: expected a positive integer"):
+        geomlib.Generator(LINEAR, 4, output_range=None, size=3)
+    with pytest.raises(ValueError, match="space: expected one of 'a', 'b', got 'c'"):
+        geomlib.Generator(LINEAR, 4, spaces=("a", "b"), space="c")
+
+
 def test_weights_errors(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="weights: no file"):
         geomlib.load_generator("shapes-dcgan", weights=tmp_path / "absent.safetensors")
@@ -131,7 +196,7 @@ def test_weights_errors(tmp_path: Path) -> None:
     with pytest.raises(FloatingPointError, match=r"tensor main.outlayer.weight"):
         geomlib.load_generator("shapes-dcgan", weights=whole)
     whole.write_bytes((WEIGHTS / "shapes-dcgan.safetensors").read_bytes()[:1000])
-    with pytest.raises(ValueError, match="not a whole safetensors file"):
+    with pytest.raises(ValueError, match="damaged or cut off"):
         geomlib.load_generator("shapes-dcgan", weights=whole)
     save_file({"weight": torch.zeros(2)}, whole)
     with pytest.raises(ValueError, match="not a checkpoint of shapes-dcgan"):

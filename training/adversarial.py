@@ -1,11 +1,12 @@
 """Adversarial training of a small generator, on two CPU cores or a GPU.
 
-The critic looks at images through the frozen features of a network that reads their factors, at three scales: a
+The images' critic looks at them through the frozen features of a network that reads their factors, at three scales: a
 projected GAN (Sauer et al. 2021), which learns geometry in far fewer steps than a critic that starts from pixels.
 Spectrally normalised heads that see the standard deviation over their minibatch, hinge loss, Adam at two rates, and an
 exponential moving average of the generator, which is what gets published.  A continuous latent space has to pass
 between the kinds of shape; so that it passes quickly, the generator is also rewarded for samples that the frozen
-network names with confidence, all kinds equally often (Springenberg 2016), with the weight `naming`.
+network names with confidence, all kinds equally often (Springenberg 2016), with the weight `naming`; or, where a
+sample was asked for by class, for being named as that class.
 """
 
 import copy
@@ -22,6 +23,9 @@ from torch.nn.utils.parametrizations import spectral_norm
 from geomlib.shapes.networks import PerceptualTrunk
 
 log = logging.getLogger(__name__)
+
+# Draws samples of a network in training mode: their batch, and the classes that were asked for, if any.
+Imagine = Callable[[nn.Module, int, torch.Generator], tuple[Tensor, Tensor | None]]
 
 
 class Critic(nn.Module):
@@ -84,7 +88,8 @@ def batches(images: Tensor, batch_size: int, seed: int) -> Iterator[Tensor]:
     while True:
         order = torch.randperm(len(images), generator=generator).to(images.device)
         for start in range(0, len(images) - batch_size + 1, batch_size):
-            yield images[order[start : start + batch_size]].float().div_(127.5).sub_(1.0)
+            part = images[order[start : start + batch_size]].float().div_(127.5).sub_(1.0)
+            yield part.contiguous(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
@@ -92,25 +97,21 @@ def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1.0 - decay)
 
 
-@torch.no_grad()
-def refresh_batch_norm(model: nn.Module, latents: Tensor, batch_size: int = 250) -> None:
-    """Give the averaged weights batch statistics of their own, in float32 and over many samples."""
-    for layer in model.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.reset_running_stats()
-            layer.momentum = None
-    model.train()
-    for part in latents.split(batch_size):
-        model(part)
-    model.eval()
+def _channels_last(model: nn.Module) -> nn.Module:
+    """Lay the weights of convolutions out as processors like them."""
+    for parameter in model.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return model
 
 
 def train(
     generator: nn.Module,
-    images: Tensor,
-    eyes: PerceptualTrunk,
+    critic: nn.Module,
+    real: Iterator[Tensor],
+    imagine: Imagine,
+    refresh: Callable[[nn.Module], None],
     *,
-    latent_dim: int,
     steps: int,
     folder: Path,
     seed: int,
@@ -124,12 +125,13 @@ def train(
 ) -> tuple[nn.Module, list[list[float]], float]:
     """Train `generator` in place; returns its average, the curve of losses, and the seconds.
 
-    A state in `folder` is taken up where it stopped; `ValueError` where it has no step left to do.  The learning rates
-    are constant for two thirds of the steps and then fall linearly to zero.
+    `critic` maps a batch to its maps of scores and to logits of its class, and learns with its part `heads`; `real`
+    yields endless minibatches; `refresh` makes an average ready for use (batch statistics, evaluation mode).  A state
+    in `folder` is taken up where it stopped; `ValueError` where it has no step left to do.  The learning rates are
+    constant for two thirds of the steps and then fall linearly to zero.
     """
     torch.manual_seed(seed)
-    generator = generator.to(device, memory_format=torch.channels_last).train()
-    critic = Critic(eyes).to(device, memory_format=torch.channels_last)
+    generator, critic = _channels_last(generator.to(device)).train(), _channels_last(critic.to(device))
     average = copy.deepcopy(generator)
     optimisers = [
         torch.optim.Adam(part, lr=rate, betas=(0.0, 0.99), foreach=True)
@@ -147,21 +149,16 @@ def train(
         log.info("continue from step %d", first)
     if first >= steps:
         raise ValueError(f"steps: expected more than the {first} that {state_path} has done, got {steps}")
-    stream = batches(images.to(device), batch_size, seed + first)
     noise = torch.Generator().manual_seed(seed + 1 + first)
-
-    def latents(count: int) -> Tensor:
-        return torch.randn(count, latent_dim, generator=noise).to(device)
-
     started = time.perf_counter() - spent
     sums = torch.zeros(3)
     for step in range(first, steps):
         for optimiser, rate in zip(optimisers, rates, strict=True):
             optimiser.param_groups[0]["lr"] = rate * min(1.0, 3.0 * (1.0 - step / steps))
-        real = next(stream).contiguous(memory_format=torch.channels_last)
+        truth = next(real).to(device)
         with torch.autocast(device, torch.bfloat16):
-            fake = generator(latents(batch_size))
-            critic_loss = hinge(critic(real)[0], critic(fake.detach())[0])
+            fake, wanted = imagine(generator, batch_size, noise)
+            critic_loss = hinge(critic(truth)[0], critic(fake.detach())[0])
         optimisers[1].zero_grad()
         critic_loss.backward()
         optimisers[1].step()
@@ -169,7 +166,8 @@ def train(
         with torch.autocast(device, torch.bfloat16):
             scores, kinds = critic(fake)
             generator_loss = -torch.stack([part.mean() for part in scores]).mean()
-            generator_total = generator_loss + naming * indecision(kinds)
+            named = indecision(kinds) if wanted is None else functional.cross_entropy(kinds.float(), wanted)
+            generator_total = generator_loss + naming * named
         optimisers[0].zero_grad()
         generator_total.backward()
         optimisers[0].step()
@@ -183,7 +181,7 @@ def train(
             sums.zero_()
             log.info("step %d of %d, critic %.3f, generator %.3f, %.0f s", step + 1, steps, *losses, spent)
             published = copy.deepcopy(average)
-            refresh_batch_norm(published, latents(5000))
+            refresh(published)
             state = {
                 "generator": generator.state_dict(), "critic": critic.state_dict(), "average": average.state_dict(),
                 "generator_adam": optimisers[0].state_dict(), "critic_adam": optimisers[1].state_dict(),

@@ -1,39 +1,43 @@
-"""Generators by name: embedded, analytic, or anyone's own factory."""
+"""Generators by name: embedded, published, analytic, or anyone's own factory."""
 
+import contextlib
 import importlib
 import importlib.util
+import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from geomlib._checks import check_finite
+from geomlib._checks import check_choice
 from geomlib.generators import analytic
-from geomlib.generators.dcgan import DCGAN
+from geomlib.generators.architectures import build
+from geomlib.generators.checkpoints import load_state, read_state
+from geomlib.generators.download import local_path
 from geomlib.generators.interface import Generator
+from geomlib.generators.published import PUBLISHED
+from geomlib.generators.spaces import as_generator
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
-EMBEDDED = ("shapes-dcgan",)
+# Embedded generators, each with its default distance.
+EMBEDDED = {
+    "shapes-dcgan": "perceptual-shapes",
+    "shapes-stylegan2": "perceptual-shapes",
+    "shapes-biggan": "perceptual-shapes",
+    "tones-wavegan": "stft",
+}
+# The settings of the paper where they are not the default ones; StyleGAN's truncation is that of the space "z".
+PAPER_OPTIONS: dict[str, dict[str, Any]] = {
+    "bigbigan": {"size": 256},
+    "biggan_deep": {"truncation": 0.6},
+    "stylegan": {"truncation": 0.7},
+    "stylegan2": {"size": 256},
+}
 ANALYTIC: dict[str, Callable[..., Generator]] = {
     factory.__name__: factory for factory in (analytic.linear, analytic.sphere, analytic.torus, analytic.normalised)
 }
-
-
-def load_state(path: Path) -> dict[str, torch.Tensor]:
-    """Tensors of a safetensors file; raises `FileNotFoundError`, `ValueError` or, for weights not finite, an error."""
-    if not path.is_file():
-        raise FileNotFoundError(f"weights: no file {path}")
-    try:
-        state = load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"weights: {path} is not a whole safetensors file ({error})") from error
-    for key, value in state.items():
-        check_finite(f"weights {path.name}, tensor {key}", value)
-    return state
 
 
 def card(name: str) -> dict[str, Any]:
@@ -68,21 +72,79 @@ def load_factory(spec: str, what: str) -> Callable[..., Any]:
 
 
 def source_files(spec: str, weights: str = "", what: str = "generator") -> list[Path]:
-    """The files that a generator or distance is made from, besides geomlib's own modules."""
+    """The files that a generator or distance is made from, besides geomlib's own modules.
+
+    Raises `FileNotFoundError` for a published generator that is not in the cache.
+    """
     embedded = WEIGHTS / f"{spec}.safetensors"
     files = [Path(weights)] if weights else [embedded] if embedded.is_file() else []
+    if spec in PUBLISHED and not weights:
+        files = [local_path(spec)]
     source = spec.rpartition(":")[0]
     return [*files, Path(source)] if source.endswith(".py") else files
 
 
-def _shapes_dcgan(weights: str | Path | None = None) -> Generator:
-    state = load_state(Path(weights) if weights else WEIGHTS / "shapes-dcgan.safetensors")
-    module = DCGAN(latent_dim=64, dim_g=32)
+def _embedded(name: str, space: str, weights: str | Path | None, options: dict[str, Any]) -> Generator:
+    known = card(name)
+    path = Path(weights) if weights else WEIGHTS / f"{name}.safetensors"
+    distance = known.get("default_distance", EMBEDDED[name])
+    options = known.get("paper_options", {}) | options
+    return _loaded(name, known["architecture"], known["config"], path, (), space, distance, options)
+
+
+def _published(name: str, space: str, weights: str | Path | None, options: dict[str, Any]) -> Generator:
+    entry = PUBLISHED[name]
+    path = Path(weights) if weights else local_path(name)
+    paper = {**entry.options, **PAPER_OPTIONS.get(entry.architecture, {})}
+    if entry.architecture == "stylegan" and space not in ("", "z"):
+        del paper["truncation"]
+    return _loaded(
+        name, entry.architecture, entry.config, path, entry.state_key, space, entry.distance, paper | options
+    )
+
+
+def _loaded(
+    name: str,
+    architecture: str,
+    config: Mapping[str, Any],
+    path: Path,
+    key: tuple[str, ...],
+    space: str,
+    distance: str,
+    options: dict[str, Any],
+) -> Generator:
+    state = read_state(path, key)
+    network = build(architecture, **config)
+    load_state(network, state, name)
+    if architecture == "stylegan2" and options.get("truncation", 1.0) != 1.0:
+        # Converted files have the mean style of the training beside the state dict; else it is computed.
+        with contextlib.suppress(ValueError):
+            average = read_state(path, "latent_avg").get("latent_avg")
+            options = options if average is None else {"mean_style": average} | options
+    return as_generator(architecture, network.eval().requires_grad_(False), space, name, distance, **options)
+
+
+def _made(
+    source: str, factory: Callable[..., Any], space: str, weights: str | Path | None, options: dict[str, Any]
+) -> Generator:
+    """What a factory returns; it is told the space where it has a parameter of that name."""
+    parameters = inspect.signature(factory).parameters.values()
+    takes_space = any(parameter.name == "space" or parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    arguments = (
+        options | ({"weights": weights} if weights else {}) | ({"space": space} if takes_space and space else {})
+    )
     try:
-        module.load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(f"weights: not a checkpoint of shapes-dcgan: {error}") from error
-    return Generator(module.eval().requires_grad_(False), 64, name="shapes-dcgan", default_distance="perceptual-shapes")
+        generator = factory(**arguments)
+    except TypeError as error:
+        if "unexpected keyword argument" not in str(error):
+            raise
+        raise ValueError(f"generator: {source} does not take these options: {error}") from error
+    if not isinstance(generator, Generator):
+        raise TypeError(f"generator: {source} returned {type(generator).__name__}, expected a geomlib.Generator")
+    check_choice("space", space or generator.space, generator.spaces)
+    if space and space != generator.space:
+        raise ValueError(f"space: {source} was asked for {space!r} and made a generator of {generator.space!r}")
+    return generator
 
 
 def load_generator(
@@ -95,26 +157,24 @@ def load_generator(
 ) -> Generator:
     """A generator by catalogue name, `"path/to/file.py:factory"` or `"package.module:factory"`.
 
-    A factory is called with `options`, and with `space` and `weights` where they are given, and returns a
-    `Generator`.  The result's `spec` holds what is needed to build it anew.  Raises `ValueError` for an unknown name
-    or space, `FileNotFoundError` for a missing file, `FloatingPointError` for weights that are not finite.
+    `space` is one of the generator's `spaces` ("": the default one); `options` of embedded and published generators
+    are those of `spaces.as_generator`. A factory is called with `options`, and with `space` and `weights` where they
+    are given, and returns a `Generator`.  The result's `spec` holds what is needed to build it anew.
+
+    Raises `ValueError` for an unknown name, space or option, `FileNotFoundError` for a missing file (nothing is
+    downloaded here), `FloatingPointError` for weights that are not finite.
     """
-    given = {"weights": weights, "space": space if space != "z" else ""}  # every generator has a space z
-    arguments = dict(options) | {key: value for key, value in given.items() if value}
-    known = {**ANALYTIC, "shapes-dcgan": _shapes_dcgan}
-    if source in known:
-        factory = known[source]
+    if source in EMBEDDED:
+        generator = _embedded(source, space, weights, options)
+    elif source in PUBLISHED:
+        generator = _published(source, space, weights, options)
+    elif source in ANALYTIC:
+        generator = _made(source, ANALYTIC[source], space, weights, options)
     elif ":" in source:
-        factory = load_factory(source, "generator")
+        generator = _made(source, load_factory(source, "generator"), space, weights, options)
     else:
-        raise ValueError(f"generator: expected one of {', '.join(sorted(known))} or file.py:factory, got {source!r}")
-    try:
-        generator = factory(**arguments)
-    except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
-            raise
-        raise ValueError(f"generator: {source} does not take these options: {error}") from error
-    if not isinstance(generator, Generator):
-        raise TypeError(f"generator: {source} returned {type(generator).__name__}, expected a geomlib.Generator")
-    generator.spec = {"source": source, **arguments}
+        names = ", ".join([*EMBEDDED, *ANALYTIC, *PUBLISHED])
+        raise ValueError(f"generator: expected one of {names} or file.py:factory, got {source!r}")
+    given = {"space": space, "weights": str(weights) if weights else ""}
+    generator.spec = {"source": source, **options, **{key: value for key, value in given.items() if value}}
     return generator.to(device, dtype)

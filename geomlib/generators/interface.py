@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from geomlib._checks import check_matrix
-from geomlib.generators.base import to_unit_range
+from geomlib._checks import check_choice, check_matrix
+from geomlib.generators.base import OutputRange, to_unit_range
 
 Sampler = Callable[[int, torch.Generator], Tensor]
 
@@ -19,41 +19,67 @@ def _normal(latent_dim: int) -> Sampler:
     return lambda count, random: torch.randn(count, latent_dim, generator=random)
 
 
+def _ascends(output_range: OutputRange) -> bool:
+    low, high = (torch.as_tensor(bound) for bound in output_range)
+    return bool((low < high).all())
+
+
+class View(nn.Module):
+    """A network together with the settings of its calls, so that latents alone are left as input."""
+
+    def __init__(self, network: nn.Module) -> None:
+        """Take the network as it is, in evaluation mode or not."""
+        super().__init__()
+        self.network = network
+        self.training = network.training
+
+
 class Generator:
     """A differentiable map from latents `(B, latent_dim)` to images `(B, C, H, W)` in [0, 1], or to any raw output.
 
     `module` is an `nn.Module` in evaluation mode or any differentiable callable; it is never changed.  An affine map
-    takes `output_range` to [0, 1], then `clamp` cuts what is outside; `output_range=None` leaves the output as it is
-    (audio in [-1, 1], surfaces).  `sampler(count, torch_generator)` draws latents, standard normal by default.
+    takes `output_range` to [0, 1], then `clamp` cuts what is outside; a bound is one number or one for each channel;
+    `output_range=None` leaves the output as it is (audio in [-1, 1], surfaces).  With `size`, images are resized before
+    the clamp (bilinear, aligned corners).  `sampler(count, torch_generator)` draws latents, standard normal by default.
+
+    `spaces` are the spaces that the network has and `space` is the one of these latents, the first by default.
+    `deterministic=False` says that equal latents give different images, as with layer noise drawn at each call.
 
     Raises `ValueError` for a module in training mode: batch statistics would tie the samples of a batch together.
     """
 
     spec: dict[str, Any] | None = None  # `load_generator(**spec)` builds it anew; None where it was made by hand
-    spaces: tuple[str, ...] = ("z",)
-    space: str = "z"
 
     def __init__(
         self,
         module: Callable[[Tensor], Tensor],
         latent_dim: int,
-        output_range: tuple[float, float] | None = (-1, 1),
+        output_range: OutputRange | None = (-1, 1),
         clamp: bool = True,
         sampler: Sampler | None = None,
         name: str | None = None,
         default_distance: str = "",
+        size: int | None = None,
+        spaces: tuple[str, ...] = ("z",),
+        space: str = "",
+        deterministic: bool = True,
     ) -> None:
         """Wrap `module`; nothing is run."""
         if not callable(module):
             raise TypeError(f"module: expected an nn.Module or a callable, got {type(module).__name__}")
         if latent_dim < 1:
             raise ValueError(f"latent_dim: expected a positive integer, got {latent_dim}")
-        if output_range is not None and not output_range[0] < output_range[1]:
+        if output_range is not None and not _ascends(output_range):
             raise ValueError(f"output_range: expected (low, high) with low < high, got {output_range}")
+        if size is not None and (not isinstance(size, int) or size < 1 or output_range is None):
+            raise ValueError(f"size: expected a positive integer, and an output_range (images), got {size!r}")
+        check_choice("space", space or spaces[0], spaces)
         self.module, self.latent_dim, self.output_range, self.clamp = module, latent_dim, output_range, clamp
+        self.size, self.spaces, self.space, self.deterministic = size, spaces, space or spaces[0], deterministic
         self.sampler = sampler or _normal(latent_dim)
         self.name = name or type(module).__name__
-        self.default_distance = default_distance
+        if default_distance:
+            self.default_distance = default_distance
         if isinstance(module, nn.Module):
             training = [key or type(module).__name__ for key, part in module.named_modules() if part.training]
             if training:
@@ -68,13 +94,24 @@ class Generator:
         output = self.module(latents.to(self.device, self.dtype))
         if self.output_range is None:
             return output
-        return to_unit_range(output, self.output_range, clamp=self.clamp)
+        return to_unit_range(output, self.output_range, self.size, self.clamp)
 
     def sample(self, count: int, seed: int) -> Tensor:
         """Latents `(count, n)` from the generator's own distribution, the same for a seed on every device."""
         latents = self.sampler(count, torch.Generator().manual_seed(seed))
         check_matrix(f"sampler of {self.name}", latents, self.latent_dim)
         return latents.to(self.device, self.dtype)
+
+    @property
+    def network(self) -> Callable[[Tensor], Tensor]:
+        """The bare network, whose submodules have the published names: what a `View` shows, else `module` itself."""
+        return self.module.network if isinstance(self.module, View) else self.module
+
+    @cached_property
+    def default_distance(self) -> str:
+        """The distance to use where none is named: the one given, else `lpips-squeeze` for images of three channels."""
+        is_colour_image = self.output_range is not None and len(self.image_shape) == 3 and self.image_shape[0] == 3
+        return "lpips-squeeze" if is_colour_image else ""
 
     @cached_property
     def image_shape(self) -> tuple[int, ...]:

@@ -35,7 +35,8 @@ def normalise(features: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, o
 
 def batch_moments(features: Tensor, stored_mean: Tensor, stored_variance: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance `(C,)` of a training batch `(B, C, H, W)`; the stored `(..., C)` move a tenth towards them."""
-    variance, mean = torch.var_mean(features, dim=(0, 2, 3), correction=0)
+    # in the precision of what is stored, also where a training runs its convolutions in less
+    variance, mean = torch.var_mean(features.to(stored_mean.dtype), dim=(0, 2, 3), correction=0)
     with torch.no_grad():
         stored_mean.lerp_(mean.expand_as(stored_mean), 0.1)
         stored_variance.lerp_(variance.expand_as(stored_variance), 0.1)

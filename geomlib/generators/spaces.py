@@ -1,0 +1,183 @@
+"""Spaces and options of the architectures: from a loaded network to a `Generator` on the latents of one space."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from geomlib._checks import check_choice, check_matrix
+from geomlib.generators import styles
+from geomlib.generators.base import Architecture
+from geomlib.generators.biggan_deep import BigGANDeep
+from geomlib.generators.interface import Generator, Sampler
+from geomlib.generators.stylegan import StyleGAN
+from geomlib.generators.stylegan2 import StyleGAN2
+from geomlib.generators.views import ClassView, StyleView
+
+# The first space of each is the default; what is not here has the space "z" alone.
+SPACES = {
+    "stylegan": ("z", "w", "w+"),
+    "stylegan2": ("z", "w", "w+"),
+    "biggan_deep": ("all", "noise", "class"),
+}
+_STYLE_OPTIONS = ("size", "truncation", "mean_style", "noise", "noise_seed", "w_sampling")
+# What is not here has the option `size` alone.
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "stylegan": (*_STYLE_OPTIONS, "step"),
+    "stylegan2": _STYLE_OPTIONS,
+    "biggan_deep": ("size", "truncation", "class_index", "noise_seed"),
+    "wavegan": (),
+}
+
+
+class _Shown(NamedTuple):
+    module: nn.Module
+    latent_dim: int
+    sampler: Sampler | None = None
+    deterministic: bool = True
+
+
+def as_generator(
+    architecture: str,
+    network: Architecture,
+    space: str = "",
+    name: str = "",
+    default_distance: str = "",
+    /,
+    **options: Any,
+) -> Generator:
+    """The `Generator` on the latents of one space of a network, which is in evaluation mode and stays as it is.
+
+    Spaces, the first being the default:
+
+    - stylegan, stylegan2: "z"; "w", styles `(B, n)`; "w+", styles of all layers (stylegan: of all blocks), flat.
+      Latents of "w" are normal draws through the mapping network, those of "w+" such styles repeated.
+    - biggan_deep: "all", noise followed by a class embedding; "noise", with the class fixed; "class", embeddings with
+      the noise fixed. Noise is drawn from a normal distribution truncated to [-2, 2], times `truncation`.
+    - all others: "z", standard normal.
+
+    Options:
+
+    - of images: `size`, to which they are resized (default: not).
+    - stylegan, stylegan2: `truncation` in [0, 1] towards the mean style, of given styles too (default 1: none);
+      `mean_style` `(1, n)` (default: of 10,240 latents from the seed 0); `noise`, "fixed" (default) or "fresh": new at
+      each call from `noise_seed` (default 0) on, and the generator is then not deterministic; `w_sampling`, "mapping"
+      (default) or "normal": plain normal styles, as in the published script for StyleGAN2.
+    - stylegan: `step`, the block to stop at, with images of size `4 * 2 ** step` (default: the last).
+    - biggan_deep: `truncation` in (0, 1] (default 1), which picks the norms' statistics, too; `class_index`, also
+      under the name `class`: the class of the samples (default: a random one for each), in "noise" the fixed class
+      (default 0); `noise_seed` of the fixed noise in "class" (default 0).
+
+    Raises:
+        ValueError: an unknown space or option, or a value out of range; the message names what is known.
+    """
+    spaces = SPACES.get(architecture, ("z",))
+    space = space or spaces[0]
+    check_choice("space", space, spaces)
+    known = OPTIONS.get(architecture, ("size",))
+    if "class" in options and "class_index" in known and "class_index" not in options:
+        options["class_index"] = options.pop("class")
+    unknown = [key for key in options if key not in known]
+    if unknown:
+        known = known or ("none",)
+        raise ValueError(f"options of {architecture}: unknown {', '.join(unknown)}; known: {', '.join(known)}")
+    size = options.pop("size", None)
+    if isinstance(network, StyleGAN | StyleGAN2):
+        shown = _show_styles(network, space, **options)
+    elif isinstance(network, BigGANDeep):
+        shown = _show_classes(network, space, **options)
+    else:
+        shown = _Shown(network, network.latent_dim)
+    is_audio = architecture == "wavegan"
+    return Generator(
+        shown.module,
+        shown.latent_dim,
+        None if is_audio else network.output_range,
+        sampler=shown.sampler,
+        name=name or architecture,
+        default_distance=default_distance or ("stft" if is_audio else ""),
+        size=size,
+        spaces=spaces,
+        space=space,
+        deterministic=shown.deterministic,
+    )
+
+
+def _show_styles(
+    network: StyleGAN | StyleGAN2,
+    space: str,
+    truncation: float = 1.0,
+    mean_style: Tensor | None = None,
+    noise: str = "fixed",
+    noise_seed: int = 0,
+    w_sampling: str = "mapping",
+    step: int | None = None,
+) -> _Shown:
+    check_choice("noise", noise, ("fixed", "fresh"))
+    check_choice("w_sampling", w_sampling, ("mapping", "normal"))
+    if step is not None and isinstance(network, StyleGAN):
+        check_choice("step", step, tuple(range(network.last_step + 1)))
+    if not _is_number(truncation) or not 0.0 <= truncation <= 1.0:
+        raise ValueError(f"truncation: expected a number in [0, 1], got {truncation!r}")
+    if truncation == 1.0:
+        mean_style = None
+    elif mean_style is None:
+        mean_style = styles.mean_style(network.style, network.latent_dim)
+    else:
+        mean_style = mean_style.detach().clone().reshape(1, -1)
+        check_matrix("mean_style", mean_style, network.latent_dim)
+    view = StyleView(network, space, truncation, mean_style, noise_seed if noise == "fresh" else None, step)
+    repeats = view.style_count if space == "w+" else 1
+    is_mapped = space != "z" and w_sampling == "mapping"
+    sampler = _style_sampler(network.latent_dim, network.style if is_mapped else None, repeats)
+    return _Shown(view, repeats * network.latent_dim, sampler, noise == "fixed")
+
+
+def _style_sampler(latent_dim: int, mapping: nn.Module | None, repeats: int) -> Sampler:
+    # It keeps the mapping network as it was loaded, so that samples are the same wherever the generator moves.
+    @torch.no_grad()
+    def sampler(count: int, random: torch.Generator) -> Tensor:
+        draw = torch.randn(count, latent_dim, generator=random)
+        if mapping is not None:
+            draw = mapping(draw.to(next(mapping.parameters())))
+        return draw.repeat(1, repeats)
+
+    return sampler
+
+
+def _show_classes(
+    network: BigGANDeep,
+    space: str,
+    truncation: float = 1.0,
+    class_index: int | None = None,
+    noise_seed: int = 0,
+) -> _Shown:
+    if not _is_number(truncation) or not 0.0 < truncation <= 1.0:
+        raise ValueError(f"truncation: expected a number in (0, 1], got {truncation!r}")
+    if class_index is not None and (type(class_index) is not int or not 0 <= class_index < network.num_classes):
+        raise ValueError(f"class_index: expected an integer from 0 to {network.num_classes - 1}, got {class_index!r}")
+    embeddings = network.embeddings.weight.detach().T.contiguous().cpu()
+
+    def draw_noise(count: int, random: torch.Generator) -> Tensor:
+        draw = torch.empty(count, network.z_dim)
+        return truncation * nn.init.trunc_normal_(draw, a=-2.0, b=2.0, generator=random)
+
+    def sampler(count: int, random: torch.Generator) -> Tensor:
+        # Both are drawn in every space, so that a sample of "all" is a sample of "noise" and one of "class".
+        noise = draw_noise(count, random)
+        classes = torch.randint(network.num_classes, (count,), generator=random)
+        if class_index is not None:
+            classes = torch.full((count,), class_index)
+        return {"all": torch.cat([noise, embeddings[classes]], 1), "noise": noise, "class": embeddings[classes]}[space]
+
+    fixed = {
+        "all": None,
+        "noise": embeddings[class_index or 0][None].clone(),
+        "class": draw_noise(1, torch.Generator().manual_seed(noise_seed)),
+    }[space]
+    widths = {"all": network.latent_dim, "noise": network.z_dim, "class": network.latent_dim - network.z_dim}
+    return _Shown(ClassView(network, space, truncation, fixed), widths[space], sampler)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
