@@ -1,0 +1,56 @@
+"""What a distance is: a function of two batches of images, known by its features where it has them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+FeatureMap = Callable[[Tensor], Tensor]
+Value = Callable[[Tensor, Tensor], Tensor]
+
+
+class Distance:
+    """`d(x, y)`, `(B,)`, of two batches of images, and `features(x)`, `(B, m)`, or None where there is no such form.
+
+    With features, `d(x, y) = ‖φ(x) − φ(y)‖²`.  Without, `d` is any squared distance that is smooth at `x = y`, where
+    it is zero and smallest.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        features: FeatureMap | None = None,
+        spec: dict[str, Any] | None = None,
+        *,
+        value: Value | None = None,
+    ) -> None:
+        """A distance from `features`, or from `value(x, y)`; exactly one of the two, else `TypeError`.
+
+        `load_distance(**spec)` builds it anew; None where it was made by hand.
+        """
+        if (features is None) == (value is None):
+            raise TypeError(f"features, value: expected exactly one of them for distance {name!r}")
+        self.name, self.features, self.spec, self._value = name, features, spec, value
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        """Squared distance of each pair, `(B,)`; either batch may hold one image, which is compared with each.
+
+        Raises `ValueError` where the shapes of one image differ, or features or values are not of the shape above.
+        """
+        if x.shape[1:] != y.shape[1:]:
+            raise ValueError(f"y: expected images of shape {tuple(x.shape[1:])} as x, got {tuple(y.shape[1:])}")
+        if self.features is not None:
+            first, second = self.features(x), self.features(y)
+            if first.ndim != 2:
+                raise ValueError(f"features of {self.name}: expected shape (B, m), got {tuple(first.shape)}")
+            return (first - second).square().sum(1)
+        assert self._value is not None
+        x, y = torch.broadcast_tensors(x, y)
+        values = self._value(x, y)
+        if values.shape != x.shape[:1]:
+            raise ValueError(f"distance {self.name}: expected values of shape ({len(x)},), got {tuple(values.shape)}")
+        return values
+
+    def __repr__(self) -> str:
+        return f"Distance({self.name!r})"

@@ -1,0 +1,93 @@
+"""Distances by name, or from a factory of anyone's own."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from geomlib._checks import check_choice
+from geomlib.distances.distance import Distance
+from geomlib.distances.lpips import lpips
+from geomlib.distances.plain import mse, perceptual_shapes
+from geomlib.distances.ssim import ssim
+from geomlib.distances.stft import stft
+from geomlib.generators.catalogue import load_factory
+
+_KNOWN: dict[str, Callable[..., Distance]] = {
+    "mse": mse,
+    "perceptual-shapes": perceptual_shapes,
+    **{f"lpips-{name}": partial(lpips, name) for name in ("squeeze", "alex", "vgg")},
+    "ssim": ssim,
+    "stft": stft,
+}
+
+
+def load_distance(
+    source: str, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32, **options: Any
+) -> Distance:
+    """A distance by name, or from `"path/to/file.py:factory"` or `"package.module:factory"`.
+
+    | Name | Options | |
+    | --- | --- | --- |
+    | `mse` | | mean squared difference |
+    | `lpips-squeeze`, `lpips-alex`, `lpips-vgg` | `input_range`, `size`, `pretrained`, `seed` | see `lpips.lpips` |
+    | `ssim` | `data_range` | 1 − SSIM; has no features |
+    | `perceptual-shapes` | `pretrained`, `seed` | for images of shapes |
+    | `stft` | `window_sizes`, `floor` | for sound |
+
+    A factory is called with `options`, and with `device` and `dtype` if it has parameters of these names.  It returns
+    a `Distance`, a feature map of one argument `(B, …) -> (B, …)`, or a squared distance of two, `(x, y) -> (B,)`.
+
+    The options become part of `name`, and `load_distance(**d.spec)` builds the distance anew.  Raises `ValueError` for
+    an unknown name or option, `FileNotFoundError` for a missing file (for LPIPS it says which to put where), and
+    `TypeError` where a factory returns something else.
+    """
+    if not source:
+        raise ValueError(
+            f"distance: none was given and the generator names none; pass one of {', '.join(_KNOWN)}, "
+            "or file.py:factory"
+        )
+    if ":" not in source:
+        check_choice("distance", source, _KNOWN)
+    factory = _KNOWN[source] if ":" not in source else load_factory(source, "distance")
+    parameters = inspect.signature(factory).parameters
+    place = {key: value for key, value in (("device", device), ("dtype", dtype)) if key in parameters}
+    try:
+        inspect.signature(factory).bind(**place, **options)
+    except TypeError as error:
+        own = ", ".join(name for name in parameters if name not in place) or "none"
+        raise ValueError(f"distance: {source} cannot be made with these options: {error}; it takes {own}") from error
+    made = factory(**place, **options)
+    distance = made if isinstance(made, Distance) else _from_function(source, made, device, dtype)
+    if options:
+        distance.name += f"({', '.join(f'{key}={value!r}' for key, value in options.items())})"
+    distance.spec = {"source": source, **options}
+    return distance
+
+
+def _from_function(source: str, made: Any, device: str | torch.device, dtype: torch.dtype) -> Distance:
+    """A distance of what a factory returned: of features if it can be called with one argument, else of values."""
+    if not callable(made):
+        raise TypeError(
+            f"distance: {source} returned {type(made).__name__}, expected a Distance, a feature map of one argument, "
+            "or a distance of two"
+        )
+    if isinstance(made, nn.Module):
+        made = made.to(device=device, dtype=dtype).eval().requires_grad_(False)
+    signature = inspect.signature(made.forward if isinstance(made, nn.Module) else made)
+    if _takes(signature, 1):
+        return Distance(source, lambda x: made(x).flatten(1))
+    if _takes(signature, 2):
+        return Distance(source, value=made)
+    raise TypeError(f"distance: {source} returned a function of {signature}, expected one or two arguments")
+
+
+def _takes(signature: inspect.Signature, count: int) -> bool:
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True
