@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from geomlib import notebook, runner
+from geomlib.plans import comparisons
 from geomlib.provenance import run_name
 
 EXECUTED = Path("book") / "executed"
@@ -33,9 +34,10 @@ def build(
     settings: Mapping[str, Any] | None = None,
     force: bool = False,
     root: Path | None = None,
+    threads: int = 1,
     say: runner.Say = print,
 ) -> Path:
-    """Run the book's stale experiments, build the book, put it in place; returns its first page.
+    """Run what is stale of the book, with the runs that it compares, and build it; returns its first page.
 
     The default run goes to ``_build/html``, any other to ``_build/<run>/html``.
 
@@ -43,6 +45,7 @@ def build(
         settings: generator, space, weights, distance, device, seed, profile, as far as given.
         force: run also the experiments that are not stale.
         root: the project; default: the one around the working directory.
+        threads: of each notebook; see `runner.run_plans`.
         say: takes one line at a time.
 
     Raises:
@@ -52,7 +55,10 @@ def build(
     """
     root = root or runner.find_project()
     chosen = settings or {}
-    folders = runner.run(pages(root), root=root, settings=chosen, force=force, say=say)
+    with chdir(root):
+        plans = [runner.make_plan(root, name, chosen, {}) for name in pages(root)]
+        further = comparisons(root, str(chosen.get("profile") or "quick"))
+    folders = runner.run_plans(root, [*plans, *further], force=force, threads=threads, say=say)[: len(plans)]
     run = run_name(*(str(chosen.get(key) or "") for key in ("generator", "space", "distance", "profile")))
     with chdir(root):
         collect(folders)

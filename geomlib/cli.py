@@ -1,18 +1,20 @@
-"""The command line: ``geomlib book`` and ``geomlib run``."""
+"""The command line: generators and their checkpoints, one metric tensor, the experiments, the book."""
 
+import ast
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-EXPECTED = (ValueError, TypeError, FileNotFoundError, FloatingPointError, RuntimeError)
+EXPECTED = (ValueError, TypeError, OSError, FloatingPointError, RuntimeError)  # ConnectionError is an OSError
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="The geometry of deep generative image models: run its experiments, build its book.",
+    help="The geometry of deep generative image models: try a generator, run the experiments, build the book.",
 )
 
 Generator = Annotated[str, typer.Option(help="Catalogue name, path/to/file.py:factory or package.module:factory.")]
@@ -22,13 +24,140 @@ Distance = Annotated[str, typer.Option(help="Image distance, by name or path/to/
 Profile = Annotated[str, typer.Option(help="quick (minutes on two cores) or paper (the published settings).")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps ...")]
 Seed = Annotated[int | None, typer.Option(help="Seed of every random choice.")]
+Spec = Annotated[str, typer.Argument(help="Catalogue name, path/to/file.py:factory or package.module:factory.")]
+Option = Annotated[
+    list[str] | None, typer.Option("-o", metavar="NAME=VALUE", help="An option of the generator, as truncation=0.7.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Run also what has not changed.")]
+Threads = Annotated[int, typer.Option(help="Threads of each notebook; as many notebooks run at once as fit the cores.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 @app.callback()
 def common(debug: Debug = False) -> None:
     """Options of every command."""
+
+
+@app.command("list")
+def list_generators() -> None:
+    """List the generators of the catalogue: what is known of each, and whether its weights are here.
+
+    For example:
+
+    - `geomlib list`
+    """
+    from geomlib.generators.catalogue import ANALYTIC, EMBEDDED, WEIGHTS, card
+    from geomlib.generators.download import cache_folder, status
+    from geomlib.generators.published import PUBLISHED
+
+    rows = [("NAME", "LATENT", "OUTPUT", "WEIGHTS", "WHAT")]
+    for name in EMBEDDED:
+        if (WEIGHTS / f"{name}.json").is_file():
+            known = card(name)
+            shape = "x".join(map(str, known["output_shape"]))
+            rows.append((name, str(known["latent_dim"]), shape, "embedded", known["what"]))
+    for entry in PUBLISHED.values():
+        shape = "x".join(map(str, entry.output_shape))
+        rows.append((entry.name, str(entry.latent_dim), shape, status(entry.name), entry.title))
+    rows += [(name, "", "", "none needed", "a surface with a metric in closed form") for name in ANALYTIC]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(f"\nPublished checkpoints are kept in {cache_folder()}; `geomlib fetch NAME` gets one, or says how.")
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="Catalogue name of a published generator; see `geomlib list`.")],
+) -> None:
+    """Download the checkpoint of a published generator into the cache folder; ends with its path.
+
+    For example:
+
+    - `geomlib fetch dcgan-fashion`
+    """
+    from geomlib.generators import download
+    from geomlib.generators.catalogue import EMBEDDED
+
+    if name in EMBEDDED:
+        print(f"{name} comes with the package")
+        return
+    print(download.fetch(name, progress=download.show_progress))
+
+
+@app.command()
+def check(
+    spec: Spec,
+    space: Space = "",
+    weights: Weights = "",
+    distance: Distance = "",
+    device: Device = "cpu",
+    option: Option = None,
+) -> None:
+    """Try whether a generator is fit for the experiments: a table of findings; exit code 1 where one is a problem.
+
+    Without a distance, derivatives are those of the image itself.
+
+    For example:
+
+    - `geomlib check examples/my_gan.py:my_gan`
+
+    - `geomlib check stylegan2-cat-256 --space w -o truncation=0.7`
+    """
+    import geomlib
+
+    generator = geomlib.load_generator(spec, space, weights or None, device, **_values(option))
+    chosen = geomlib.load_distance(distance, device) if distance else None
+    report = geomlib.check_generator(generator, chosen)
+    print(report)
+    raise typer.Exit(0 if report.ok else 1)
+
+
+@app.command()
+def metric(
+    spec: Spec,
+    space: Space = "",
+    weights: Weights = "",
+    distance: Distance = "",
+    positions: Annotated[int, typer.Option(help="Latents at which the metric is taken.")] = 10,
+    seed: Annotated[int, typer.Option(help="Seed of the latents.")] = 0,
+    method: Annotated[str, typer.Option(help="pullback, backward or forward.")] = "pullback",
+    device: Device = "cpu",
+    option: Option = None,
+    out: Annotated[Path | None, typer.Option(help="File for the metric tensors, for geomlib.load_metric.")] = None,
+) -> None:
+    """Metric tensors of a generator at some latents, with a summary of their spectra.
+
+    For example:
+
+    - `geomlib metric shapes-dcgan`
+
+    - `geomlib metric examples/my_gan.py:my_gan --distance mse --positions 50 --out my_metric.safetensors`
+    """
+    import geomlib
+    from geomlib.results import progress
+
+    if positions < 1:
+        raise ValueError(f"positions: expected a positive integer, got {positions}")
+    if out and not out.parent.is_dir():
+        raise FileNotFoundError(f"out: no folder {out.parent}")
+    generator = geomlib.load_generator(spec, space, weights or None, device, **_values(option))
+    chosen = geomlib.load_distance(distance or generator.default_distance, device)
+    latents = generator.sample(positions, seed)
+    metrics = geomlib.metric_tensor(generator, latents, chosen, method, progress=progress("metric"))
+    mean = metrics.eigenvalues.mean(0)
+    needed = {share: int(geomlib.spectrum.dimensions_for(mean, share)) for share in (0.9, 0.99, 0.999)}
+    ratio = float(geomlib.spectrum.participation_ratio(metrics.eigenvalues).mean())
+    print(f"{generator.name}, space {generator.space}, {generator.latent_dim} latents; {chosen.name}; seed {seed}")
+    print("mean of the largest eigenvalues:", ", ".join(f"{value:.4g}" for value in mean[:5].tolist()))
+    print("axes for a share of the trace:", ", ".join(f"{share:.1%}: {count}" for share, count in needed.items()))
+    print(f"participation ratio: {ratio:.2f} on average")
+    if positions > 1:
+        found = geomlib.homogeneity.consistency(metrics)
+        print(f"consistency between latents: linear {found.linear.nanmean():.3f}, log {found.log.nanmean():.3f}")
+    if out:
+        metrics.save(out)
+        print(out)
 
 
 @app.command()
@@ -43,6 +172,7 @@ def run(
     device: Device = "",
     seed: Seed = None,
     force: Force = False,
+    threads: Threads = 1,
 ) -> None:
     """Run experiments that are stale; results go to a folder of their own under results/.
 
@@ -61,14 +191,9 @@ def run(
         for name in runner.experiments(root):
             print(name, *parameters.inspect(root / "notebooks" / f"{name}.ipynb"))
         return
-    given = {}
-    for text in parameter or []:
-        name, separator, value = text.partition("=")
-        if not separator:
-            raise ValueError(f"-p expects NAME=VALUE, got {text!r}")
-        given[name] = value
+    given = _pairs("-p", parameter)
     settings = _given(generator, space, weights, distance, profile, device, seed)
-    for folder in runner.run(experiments, settings=settings, given=given, force=force, say=_say):
+    for folder in runner.run(experiments, settings=settings, given=given, force=force, threads=threads, say=_say):
         print(folder)
 
 
@@ -82,6 +207,7 @@ def book(
     device: Device = "",
     seed: Seed = None,
     force: Force = False,
+    threads: Threads = 1,
 ) -> None:
     """Run the book's stale experiments and build the book; ends with the path to open.
 
@@ -94,7 +220,7 @@ def book(
     from geomlib import book as jupyter_book
 
     settings = _given(generator, space, weights, distance, profile, device, seed)
-    page = jupyter_book.build(settings=settings, force=force, say=_say)
+    page = jupyter_book.build(settings=settings, force=force, threads=threads, say=_say)
     print(f"\nThe book is built. Open {page}")
 
 
@@ -105,6 +231,27 @@ def _given(
     words = {"generator": generator, "space": space, "weights": weights, "distance": distance, "device": device}
     settings: dict[str, Any] = {key: value for key, value in (words | {"profile": profile}).items() if value}
     return settings | ({} if seed is None else {"seed": seed})
+
+
+def _pairs(flag: str, texts: list[str] | None) -> dict[str, str]:
+    """The names and values of a flag that was given as NAME=VALUE any number of times."""
+    pairs = [text.partition("=") for text in texts or []]
+    for name, separator, value in pairs:
+        if not separator:
+            raise ValueError(f"{flag} expects NAME=VALUE, got {name + value!r}")
+    return {name: value for name, _, value in pairs}
+
+
+def _values(options: list[str] | None) -> dict[str, Any]:
+    """Options of a generator: a value that is a Python literal counts as that, any other as a word."""
+
+    def value_of(text: str) -> Any:
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            return text
+
+    return {name: value_of(text) for name, text in _pairs("-o", options).items()}
 
 
 def _say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""Runs experiments: notebooks with parameters, executed by papermill, whose results appear whole or not at all.
+"""Runs experiments: notebooks with parameters, executed by papermill, several at a time.
 
 A run is a folder ``results/<generator>--<space>--<distance>--<profile>/<experiment>/`` with the executed notebook, its
 figures, ``summary.json``, ``arrays.npz`` and ``manifest.json``. What is stale is decided by content: see
@@ -6,69 +6,18 @@ figures, ``summary.json``, ``arrays.npz`` and ``manifest.json``. What is stale i
 """
 
 import contextlib
-import json
 import os
-import shutil
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from geomlib import notebook, parameters, provenance
-from geomlib.results import PROGRESS_FILE
+from geomlib.plans import PROFILES, SHARED, Plan, experiments, make_plan
+from geomlib.process import NotebookError, Say, execute
 
-SHARED = ("generator", "space", "weights", "distance", "device", "seed", "profile")
-PROFILES = ("quick", "paper", "smallest")
-NOT_NUMERICS = ("runner.py", "cli.py", "book.py", "execute.py")
-Say = Callable[[str], None]
-
-
-class NotebookError(RuntimeError):
-    """A notebook failed; the message shows the cell and the error."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One notebook with all its parameters, and where its results go (both paths relative to the project)."""
-
-    experiment: str
-    given: dict[str, Any]  # what differs from the notebook's own defaults
-    parameters: dict[str, Any]  # all but `results`
-    settings: dict[str, Any]  # the shared ones, whether or not the notebook has them
-    folder: Path
-
-    @property
-    def source(self) -> Path:
-        """The notebook."""
-        return Path("notebooks") / f"{self.experiment}.ipynb"
-
-    def sources(self) -> dict[str, str]:
-        """Hashes of the files outside the package that the run depends on."""
-        chosen = [str(self.settings.get(key) or self.parameters.get(key, "")) for key in SHARED[:4]]
-        return provenance.source_files(chosen[0] or provenance.DEFAULT_GENERATOR, chosen[2], chosen[3])
-
-    def fingerprint(self) -> str:
-        """Hash of the notebook's source, parameters, numerics of geomlib, weights and factories, and versions."""
-        package = provenance.PACKAGE
-        modules = sorted(path for path in package.rglob("*.py") if path.name not in NOT_NUMERICS)
-        parts: list[str | bytes] = [notebook.source_text(notebook.read(self.source))]
-        parts += [json.dumps(part, sort_keys=True) for part in (self.parameters, self.sources(), provenance.versions())]
-        for module in modules:
-            parts += [module.relative_to(package).as_posix(), module.read_bytes()]
-        return provenance.digest(parts)
-
-    def is_current(self) -> bool:
-        """Whether the results are there, as they were written, and from this very fingerprint."""
-        try:
-            manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
-            whole = all(provenance.sha256(self.folder / name) == sha for name, sha in manifest["files"].items())
-        except (OSError, ValueError, KeyError):
-            return False
-        return bool(whole and manifest["fingerprint"] == self.fingerprint())
+__all__ = [
+    "PROFILES", "SHARED", "NotebookError", "Plan", "Say", "experiments", "find_project", "make_plan", "run", "run_plans"
+]  # fmt: skip
 
 
 def find_project(start: Path | None = None) -> Path:
@@ -84,43 +33,6 @@ def find_project(start: Path | None = None) -> Path:
     raise FileNotFoundError(f"no project at or above {here}: expected a folder with notebooks/ and _config.yml")
 
 
-def experiments(root: Path) -> list[str]:
-    """Names of the notebooks of a project."""
-    return sorted(path.stem for path in (root / "notebooks").glob("*.ipynb"))
-
-
-def make_plan(root: Path, experiment: str, settings: Mapping[str, Any], given: Mapping[str, Any]) -> Plan:
-    """Check and complete the parameters of one experiment; explicit ones win over settings, settings over the profile.
-
-    Args:
-        root: the project.
-        experiment: name of a notebook.
-        settings: values of ``SHARED``; a notebook takes those that it has.
-        given: parameters of this experiment, each of which it must have.
-
-    Raises:
-        ValueError: an unknown experiment, profile or parameter, or a value that cannot be of its declared type.
-    """
-    source = root / "notebooks" / f"{experiment}.ipynb"
-    if not source.is_file():
-        raise ValueError(f"no experiment {experiment!r}; there are: {', '.join(experiments(root))}")
-    profile = str(settings.get("profile") or "quick")
-    if profile not in PROFILES:
-        raise ValueError(f"no profile {profile!r}; there are: {', '.join(PROFILES)}")
-    known = parameters.inspect(source)
-    if "results" not in known:
-        raise ValueError(f"{experiment}: its cell tagged 'parameters' does not declare `results: str`")
-    overrides = notebook.read(source)["metadata"].get("geomlib", {}).get(profile, {})
-    shared = {key: value for key, value in settings.items() if key in known}
-    values = {key: one.default for key, one in known.items()}
-    values |= parameters.check(experiment, known, {**overrides, **shared, **given})
-    del values["results"]
-    changed = {key: value for key, value in values.items() if value != known[key].default}
-    chosen = {**settings, **{key: value for key, value in given.items() if key in SHARED}, "profile": profile}
-    name = provenance.run_name(*(str(chosen.get(key) or "") for key in ("generator", "space", "distance", "profile")))
-    return Plan(experiment, changed, values, chosen, Path("results") / name / experiment)
-
-
 def run(
     names: Sequence[str],
     *,
@@ -128,9 +40,10 @@ def run(
     settings: Mapping[str, Any] | None = None,
     given: Mapping[str, Any] | None = None,
     force: bool = False,
+    threads: int = 1,
     say: Say = print,
 ) -> list[Path]:
-    """Run those of the named experiments that are stale, one after the other; returns their folders.
+    """Run those of the named experiments that are stale; returns their folders. See `run_plans`.
 
     Args:
         names: names of notebooks.
@@ -138,6 +51,7 @@ def run(
         settings: see `make_plan`.
         given: see `make_plan`.
         force: run also what is not stale.
+        threads: see `run_plans`.
         say: takes one line at the start and the end of each notebook, and some between.
 
     Raises:
@@ -148,112 +62,46 @@ def run(
     root = root or find_project()
     with contextlib.chdir(root):
         plans = [make_plan(root, name, settings or {}, given or {}) for name in names]
-        current = [plan.is_current() and not force for plan in plans]
-        for plan, skip in zip(plans, current, strict=True):
-            if skip:
-                say(f"{plan.experiment}: unchanged")
-            else:
-                say(f"{plan.experiment}: running")
-                seconds = _execute(root, plan, say)
-                say(f"{plan.experiment}: done in {seconds:.1f} s")
+    return run_plans(root, plans, force=force, threads=threads, say=say)
+
+
+def run_plans(
+    root: Path, plans: Sequence[Plan], *, force: bool = False, threads: int = 1, say: Say = print
+) -> list[Path]:  # fmt: skip
+    """Run the stale ones of several plans, as many at a time as there are cores for; returns their folders.
+
+    Each notebook computes with `threads` threads whatever runs beside it, so that its numbers do not depend on that; on
+    a GPU one notebook runs at a time. Notebooks that read the results of others come after these.
+
+    Raises:
+        FileNotFoundError: a file that the parameters name.
+        NotebookError: a notebook failed; none is started after it.
+    """
+    if threads < 1:
+        raise ValueError(f"threads: expected a positive integer, got {threads}")
+    once = {plan.folder: plan for plan in plans}.values()
+    with contextlib.chdir(root):
+        for reads in (False, True):
+            stage = [plan for plan in once if plan.reads_results == reads]
+            current = [plan.is_current() and not force for plan in stage]
+            for plan, skip in zip(stage, current, strict=True):
+                if skip:
+                    say(f"{plan.label}: unchanged")
+            stale = [plan for plan, skip in zip(stage, current, strict=True) if not skip]
+            on_processor = all(str(plan.parameters.get("device", "cpu")) == "cpu" for plan in stale)
+            _run_stage(root, stale, threads, (os.cpu_count() or 1) // threads if on_processor else 1, say)
     return [root / plan.folder for plan in plans]
 
 
-def _execute(root: Path, plan: Plan, say: Say) -> float:
-    """Run one notebook into a folder beside the final one and swap it in; returns seconds."""
-    plan.folder.parent.mkdir(parents=True, exist_ok=True)
-    fingerprint, sources = plan.fingerprint(), plan.sources()  # before the run: what is edited meanwhile counts as new
-    with tempfile.TemporaryDirectory() as scratch, _staging(plan.folder) as staging:
-        request: dict[str, Any] = {
-            "notebook": str(root / plan.source),
-            "output": str(Path(scratch) / "executed.ipynb"),
-            "record": str(Path(scratch) / "record.json"),
-            "parameters": plan.given | {"results": staging.as_posix()},
-            "root": str(root),
-        }
-        log = _in_own_process(request, Path(scratch), plan.experiment, say)
-        output, record_file = Path(request["output"]), Path(request["record"])
-        if not record_file.is_file():
-            raise NotebookError(f"{plan.experiment}: its process ended without a result\n{log[-3000:]}")
-        record = json.loads(record_file.read_text(encoding="utf-8"))
-        executed = notebook.read(output)
-        failures = [one for one in notebook.errors(executed) if one[2]["ename"] != notebook.NOT_APPLICABLE]
-        if failures or (record.pop("failed") and not notebook.errors(executed)):
-            kept = Path("results/.failed") / plan.source.name
-            kept.parent.mkdir(exist_ok=True)
-            shutil.copyfile(output, kept)
-            shown = [notebook.describe(plan.experiment, *one) for one in failures[:1]] or [log[-3000:]]
-            raise NotebookError(f"{shown[0]}\n\n  the notebook as it stopped: {kept}")
-        here = json.dumps(str(root) + os.sep)[1:-1]
-        paths = {staging.as_posix(): plan.folder.as_posix(), here: ""}
-        text = notebook.normalise(executed, plan.experiment, paths)
-        (staging / plan.source.name).write_text(text, encoding="utf-8", newline="\n")
-        manifest = _manifest(root, plan, record) | {"fingerprint": fingerprint, "sources": sources}
-        manifest["files"] = {path.name: provenance.sha256(path) for path in sorted(staging.iterdir())}
-        (staging / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    return float(record["seconds"])
+def _run_stage(root: Path, plans: Sequence[Plan], threads: int, at_once: int, say: Say) -> None:
+    def one(plan: Plan) -> None:
+        say(f"{plan.label}: running")
+        say(f"{plan.label}: done in {execute(root, plan, threads, say):.1f} s")
 
-
-@contextlib.contextmanager
-def _staging(final: Path) -> Iterator[Path]:
-    """A new folder that takes the place of ``final`` when the block ends well, and vanishes when it does not."""
-    staging = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
-    staging.chmod(0o755)
-    try:
-        yield staging
-        earlier = staging.with_name(staging.name + "-earlier")
-        if final.exists():
-            final.rename(earlier)
-        staging.rename(final)
-        shutil.rmtree(earlier, ignore_errors=True)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _in_own_process(request: dict[str, Any], scratch: Path, experiment: str, say: Say) -> str:
-    """Execute a request, passing on the notebook's progress; returns what the process printed."""
-    request_file, log, progress = scratch / "request.json", scratch / "log", scratch / "progress"
-    request_file.write_text(json.dumps(request), encoding="utf-8")
-    environment = os.environ | {
-        PROGRESS_FILE: str(progress),
-        "IPYTHONDIR": str(scratch / "ipython"),  # no one's start-up files
-        "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, not one that a user registered
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # a warning that would land in the notebook
-        "PYTHONHASHSEED": "0",
-    }
-    with log.open("wb") as stream:
-        command = [sys.executable, "-P", str(provenance.PACKAGE / "execute.py"), str(request_file)]
-        process = subprocess.Popen(command, stdout=stream, stderr=stream, env=environment, cwd=request["root"])
-        told, last = "", 0.0
-        try:
-            while process.poll() is None:
-                time.sleep(0.1)
-                text = progress.read_text(encoding="utf-8") if progress.is_file() else ""
-                if text and text != told and time.monotonic() - last > 5:
-                    told, last = text, time.monotonic()
-                    say(f"{experiment}:   {text}")
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait()
-    return log.read_text(encoding="utf-8", errors="replace")
-
-
-def _manifest(root: Path, plan: Plan, record: dict[str, Any]) -> dict[str, Any]:
-    import torch
-
-    revision, dirty = provenance.commit(root)
-    processor, device = provenance.processor(), plan.parameters.get("device", "cpu")
-    return record | {
-        "experiment": plan.experiment,
-        "run": plan.folder.parent.name,
-        "parameters": plan.parameters,
-        "seed": plan.parameters.get("seed"),
-        "commit": revision,
-        "dirty": dirty,
-        "versions": provenance.versions(),
-        "processor": processor,
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else processor,
-    }
+    with ThreadPoolExecutor(max(1, at_once)) as pool:
+        started = [pool.submit(one, plan) for plan in plans]
+        done, waiting = wait(started, return_when=FIRST_EXCEPTION)
+        for future in waiting:
+            future.cancel()
+        for future in done:
+            future.result()

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import SETUP, write_notebook
+from conftest import ROOT, SETUP, write_notebook
 
+import geomlib
 from geomlib import cli
 
 
@@ -16,7 +17,17 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return int(caught.value.code or 0)
 
 
-@pytest.mark.parametrize(("command", "example"), [("run", "-p positions=20"), ("book", "--distance mse")])
+EXAMPLES = [
+    ("run", "-p positions=20"),
+    ("book", "--distance mse"),
+    ("list", "geomlib list"),
+    ("fetch", "geomlib fetch dcgan-fashion"),
+    ("check", "-o truncation=0.7"),
+    ("metric", "--out my_metric.safetensors"),
+]
+
+
+@pytest.mark.parametrize(("command", "example"), EXAMPLES)
 def test_help_shows_examples(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, example: str
 ) -> None:
@@ -32,6 +43,15 @@ def test_help_shows_examples(
         (["run", "toy", "-p", "positions"], "geomlib: -p expects NAME=VALUE, got 'positions'"),
         (["run", "tyo"], "geomlib: no experiment 'tyo'; there are: toy"),
         (["run", "toy", "--generator", "absent.py:make"], "geomlib: no such file: absent.py"),
+        (["run", "toy", "--threads", "0"], "geomlib: threads: expected a positive integer, got 0"),
+        (["fetch", "dcgan"], "geomlib: name: expected one of 'deepsim-fc6', "),
+        (["fetch", "wavegan-piano"], "geomlib: wavegan-piano: no public file; "),
+        (["check", "absent.py:make"], "geomlib: generator: no file absent.py"),
+        (["check", "shapes-dcgan", "-o", "truncation"], "geomlib: -o expects NAME=VALUE, got 'truncation'"),
+        (["check", "shapes-dcgan", "-o", "truncation=0.7"], "geomlib: "),
+        (["metric", "torus", "--distance", "mse", "--positions", "0"], "geomlib: positions: expected a positive"),
+        (["metric", "torus", "--distance", "mse", "--out", "no/where"], "geomlib: out: no folder no"),
+        (["metric", "torus", "--distance", "mse", "--method", "both"], "geomlib: method: expected one of 'pullback'"),
     ],
 )
 def test_errors_are_one_line(
@@ -71,3 +91,37 @@ def test_run_lists_experiments_and_runs_them(
     folder = toy / "results/shapes-dcgan--default--default--quick/toy"
     assert capsys.readouterr().out.splitlines()[-1] == str(folder)
     assert '"count": 2' in (folder / "summary.json").read_text()
+
+
+def test_list_says_what_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GEOMLIB_CACHE", str(tmp_path))
+    (tmp_path / "stylegan2-cat-config-f.pt").write_bytes(b"put here by hand")
+    assert call(monkeypatch, "list") == 0
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
+    assert "embedded" in rows["shapes-dcgan"] and "present" in rows["stylegan2-cat-256"]
+    assert "no public file" in rows["wavegan-piano"] and "absent" in rows["dcgan-fashion"]
+    assert {"sphere", "tones-wavegan", "bigbigan-128"} <= rows.keys()
+
+
+def test_check_tells_by_its_exit_code(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(ROOT)
+    assert call(monkeypatch, "check", "examples/my_gan.py:my_gan", "--distance", "mse") == 0
+    assert "No problem found." in capsys.readouterr().out
+    assert call(monkeypatch, "check", "examples/random_layer.py:random_layer") == 1
+    assert "random_layer.py:" in capsys.readouterr().out, "the line that draws is named"
+
+
+def test_metric_prints_a_summary_and_saves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "metric.safetensors"
+    arguments = ["--space", "noise", "-o", "class_index=2", "--positions", "2", "--seed", "3", "--out", str(out)]
+    assert call(monkeypatch, "metric", "shapes-biggan", *arguments) == 0
+    shown = capsys.readouterr().out
+    generator = geomlib.load_generator("shapes-biggan", "noise", class_index=2)
+    expected = geomlib.metric_tensor(generator, generator.sample(2, 3), geomlib.load_distance("perceptual-shapes"))
+    assert (geomlib.load_metric(out).matrix - expected.matrix).abs().max() < 1e-9 * expected.matrix.abs().max()
+    assert f"{float(expected.eigenvalues.mean(0)[0]):.4g}" in shown
+    assert "space noise, 48 latents" in shown and shown.splitlines()[-1] == str(out)

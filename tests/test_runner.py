@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import REST, SETUP, write_notebook
+from conftest import PARAMETERS, REST, SETUP, write_notebook
 
-from geomlib import notebook, parameters, provenance, runner
+from geomlib import notebook, parameters, plans, provenance, runner
 
 
 def lines_of_run(root: Path, *names: str, **options: object) -> list[str]:
@@ -211,3 +211,47 @@ def test_injected_cell_is_hidden_when_it_only_names_the_folder() -> None:
         cell = {"cell_type": "code", "metadata": {"tags": ["injected-parameters"]}, "source": source, "outputs": []}
         text = notebook.normalise({"cells": [cell], "metadata": {}}, "toy", {})
         assert ("remove-cell" in text) == hidden
+
+
+def test_several_run_at_once_and_each_with_its_threads(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    meet = """import os, time
+from pathlib import Path
+Path("here-" + str(seed)).touch()
+for _ in range(600):
+    time.sleep(0.1)
+    if len(list(Path.cwd().glob("here-*"))) == 2:
+        break
+else:
+    raise RuntimeError("the other notebook never came")
+out.number(threads=os.environ["OMP_NUM_THREADS"])"""
+    for index, name in enumerate(("first", "second")):
+        write_notebook(toy, name, SETUP, meet, parameters=PARAMETERS.replace("seed: int = 0", f"seed: int = {index}"))
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    for folder in runner.run(["first", "second"], threads=2, say=lambda line: None):
+        assert json.loads((folder / "summary.json").read_text())["numbers"]["threads"] == "2"
+        assert json.loads((folder / "manifest.json").read_text())["threads"] == 2
+
+
+def test_readers_of_results_come_last_and_follow_what_they_read(toy: Path) -> None:
+    read = """import json
+from pathlib import Path
+found = json.loads(Path("results/shapes-dcgan--default--default--quick/toy/summary.json").read_text())
+out.number(copied=found["numbers"]["top"])"""
+    write_notebook(toy, "reader", SETUP, read, reads_results=True)
+    assert [line.split(" in ")[0] for line in lines_of_run(toy, "reader", "toy")] == [
+        "toy: running", "toy: done", "reader: running", "reader: done"
+    ]  # fmt: skip
+    assert lines_of_run(toy, "reader", "toy") == ["toy: unchanged", "reader: unchanged"]
+    write_notebook(toy, "toy", SETUP.replace("random(positions)", "random(positions) + 1"), *REST)
+    assert [line.split(" in ")[0] for line in lines_of_run(toy, "toy", "reader")][-1] == "reader: done"
+
+
+def test_comparisons_are_planned_from_the_project(toy: Path) -> None:
+    assert plans.comparisons(toy, "quick") == []
+    (toy / "notebooks/runs.json").write_text(
+        '{"experiments": ["toy"], "runs": [{"generator": "torus", "space": "z"}, {"generator": "linear"}]}'
+    )
+    first, second = plans.comparisons(toy, "paper")
+    assert first.folder == Path("results/torus--z--default--paper/toy")
+    assert first.parameters["positions"] == 5 and first.parameters["generator"] == "torus"
+    assert (first.label, second.label) == ("toy (torus, z)", "toy (linear)")
