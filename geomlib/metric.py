@@ -1,12 +1,12 @@
 """The metric tensor of a generator under an image distance.
 
 A squared image distance `d` pulls back through the generator `G` to `H(z) = ∂² d(G(z), G(z')) / ∂z'²` at `z' = z`
-(Wang & Ponce 2021, section 2).  There the gradient of `d` vanishes, so for `d(x, y) = ‖φ(x) − φ(y)‖²` exactly
-`H = 2 JᵀJ` with `J = ∂φ(G(z)) / ∂z`: first derivatives suffice.
+(Wang & Ponce 2021, section 2).  `operators` says how it is computed.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -17,6 +17,9 @@ from torch import Tensor
 from geomlib._checks import check_choice, check_finite, check_matrix
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
+from geomlib.gram import gram
+from geomlib.memory import Plan
+from geomlib.operators import METHODS, Operator, PullbackOperator, metric_operator
 
 Progress = Callable[[int, int], None]
 
@@ -27,35 +30,46 @@ class Metric:
 
     `matrix` is `(n, n)` or `(P, n, n)`; `eigenvalues` `([P,] n)` descend; eigenvectors are the columns of
     `eigenvectors`, `matrix @ V == V * w`, with the entry of largest magnitude positive.  An eigenvalue below
-    `noise_floor` `([P])` is rounding error: its value and its vector mean nothing.
+    `noise_floor` `([P])` is rounding error: its value and its vector mean nothing.  `settings` records how the metric
+    was computed: method, route, tile, memory, precision, dtype, device; saved and loaded with it.
     """
 
     matrix: Tensor
     eigenvalues: Tensor
     eigenvectors: Tensor
     noise_floor: Tensor
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def from_matrix(cls, matrix: Tensor, noise_floor: Tensor) -> "Metric":
+    def from_matrix(cls, matrix: Tensor, noise_floor: Tensor, settings: Mapping[str, str] | None = None) -> "Metric":
         """Decompose symmetric `matrix`; raises `FloatingPointError` where it is not finite."""
         matrix = matrix.detach().to("cpu", torch.float64)
         check_finite("metric tensor", matrix)
         matrix = (matrix + matrix.mT) / 2
         ascending, vectors = torch.linalg.eigh(matrix)
-        vectors = vectors.flip(-1)
-        largest = vectors.gather(-2, vectors.abs().argmax(-2, keepdim=True))
-        return cls(matrix, ascending.flip(-1), vectors * largest.sign(), noise_floor.detach().to("cpu", torch.float64))
+        floor = noise_floor.detach().to("cpu", torch.float64)
+        return cls(matrix, ascending.flip(-1), signs_fixed(vectors.flip(-1)), floor, settings or {})
 
     def __getitem__(self, position: int | slice | Tensor) -> "Metric":
         """The metric at one or several of the positions."""
-        return Metric(*(part[position] for part in self._parts().values()))
+        return Metric(**{name: part[position] for name, part in self._parts().items()}, settings=self.settings)
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file that `load_metric` reads."""
-        save_file({key: value.contiguous() for key, value in self._parts().items()}, path)
+        parts = {key: value.contiguous() for key, value in self._parts().items()}
+        save_file(parts, path, metadata=dict(self.settings))
 
     def _parts(self) -> dict[str, Tensor]:
-        return {name: getattr(self, name) for name in ("matrix", "eigenvalues", "eigenvectors", "noise_floor")}
+        return {name: getattr(self, name) for name in _PARTS}
+
+
+_PARTS = ("matrix", "eigenvalues", "eigenvectors", "noise_floor")
+
+
+def signs_fixed(vectors: Tensor) -> Tensor:
+    """Columns `(..., n, k)`, each with the sign that makes its entry of largest magnitude positive."""
+    largest = vectors.gather(-2, vectors.abs().argmax(-2, keepdim=True))
+    return vectors * largest.sign()
 
 
 def load_metric(path: str | Path) -> Metric:
@@ -63,17 +77,16 @@ def load_metric(path: str | Path) -> Metric:
     if not Path(path).is_file():
         raise FileNotFoundError(f"path: no file {path}")
     with safe_open(path, "pt") as file:
-        names = ("matrix", "eigenvalues", "eigenvectors", "noise_floor")
-        if set(file.keys()) != set(names):
-            raise ValueError(f"path: {path} holds {sorted(file.keys())}, expected a saved metric: {list(names)}")
-        return Metric(*(file.get_tensor(name) for name in names))
+        if set(file.keys()) != set(_PARTS):
+            raise ValueError(f"path: {path} holds {sorted(file.keys())}, expected a saved metric: {list(_PARTS)}")
+        return Metric(**{name: file.get_tensor(name) for name in _PARTS}, settings=file.metadata() or {})
 
 
 def average(metric: Metric) -> Metric:
     """The mean of the metric tensors over positions, decomposed (no cut-off, no normalisation by the trace)."""
     if metric.matrix.ndim != 3:
         raise ValueError(f"metric: expected several positions (P, n, n), got {tuple(metric.matrix.shape)}")
-    return Metric.from_matrix(metric.matrix.mean(0), metric.noise_floor.mean(0))
+    return Metric.from_matrix(metric.matrix.mean(0), metric.noise_floor.mean(0), metric.settings)
 
 
 def metric_tensor(
@@ -82,72 +95,115 @@ def metric_tensor(
     distance: Distance,
     method: str = "pullback",
     *,
-    tile: int = 64,
+    tile: int | None = None,
+    memory: str | int | None = None,
+    precision: str = "full",
     progress: Progress | None = None,
 ) -> Metric:
     """The metric tensor at a latent `z` `(n,)`, or at each of `(P, n)`.
 
-    `pullback` forms `2 JᵀJ` from `n` Jacobian-vector products in forward mode, `tile` at a time, in the generator's
-    precision, and multiplies in float64.  `backward` differentiates the distance twice, the published method.  Both
-    give the same matrix.  `progress(done, total)` is called after each position.
+    `pullback` forms `Jᵀ (∇²_x d) J`, `2 JᵀJ` for most distances, from `n` Jacobian-vector products in the generator's
+    precision, and multiplies in float64.  `backward` differentiates the distance twice, and `forward` takes central
+    differences of its gradient: the published methods.  All give the same matrix.  `tile`, `memory` (for example
+    "4GB") and `precision` are those of `operators.metric_operator`.  `progress(done, total)` is called after each
+    position.
 
-    Raises `ValueError` for a wrong shape, an unknown method, or where no derivative reaches the latent, and
-    `FloatingPointError` naming the position where an image or the metric is not finite.
+    Raises `ValueError` for a wrong shape or method, for what `pullback` cannot do, or where no derivative reaches the
+    latent, and `FloatingPointError` naming the position where an image or the metric is not finite.
     """
-    check_choice("method", method, _METHODS)
+    check_choice("method", method, METHODS)
     positions = z if z.ndim == 2 else z[None]
     check_matrix("z", positions, generator.latent_dim)
+    if not len(positions):
+        raise ValueError("z: expected at least one position, got none")
     check_finite("z", positions)
-    positions = positions.detach().to(generator.device, generator.dtype)
     matrices, floors = [], []
-    for index, position in enumerate(positions):
+    operator: Operator | None = None
+    for index, position in enumerate(positions.detach().to(generator.device, generator.dtype)):
         with torch.no_grad():
             check_finite(f"image at position {index}", generator(position[None]))
-            matrix, rounding = _METHODS[method](generator, position, distance, tile)
+        if operator is None:
+            operator = metric_operator(
+                generator, position, distance, method, tile=tile, memory=memory, precision=precision
+            )  # fmt: skip
+        else:
+            operator = metric_operator(generator, position, distance, method, plan=operator.plan)
+        matrix = operator.to_dense()
         check_finite(f"metric tensor at position {index}", matrix)
         if not matrix.any():
             raise ValueError(
                 f"generator: at position {index} no derivative of the image reaches the latent (the output is "
                 "detached from it, or every pixel is saturated)"
             )
-        matrices.append(matrix.cpu())
-        floors.append(rounding * torch.linalg.matrix_norm(matrix, 2).cpu())
+        matrices.append(matrix)
+        floors.append(noise_floor(operator, matrix))
         if progress:
             progress(index + 1, len(positions))
-    stacked, floor = torch.stack(matrices), torch.stack(floors)
-    return Metric.from_matrix(stacked, floor) if z.ndim == 2 else Metric.from_matrix(stacked[0], floor[0])
+    assert operator is not None
+    stacked, floor, told = torch.stack(matrices), torch.stack(floors), _settings(operator.plan, method, generator)
+    several = z.ndim == 2
+    return Metric.from_matrix(stacked if several else stacked[0], floor if several else floor[0], told)
 
 
-def jacobian(generator: Generator, z: Tensor, distance: Distance, tile: int = 64) -> Tensor:
-    """`J = ∂φ(G(z)) / ∂z`, `(m, n)`, in the generator's precision: one Jacobian-vector product a column."""
-
-    def features(position: Tensor) -> Tensor:
-        return distance.features(generator(position[None]))[0]
-
-    def column(tangent: Tensor) -> Tensor:
-        derivative: Tensor = torch.func.jvp(features, (z,), (tangent,))[1]
-        return derivative
-
-    basis = torch.eye(len(z), dtype=z.dtype, device=z.device)
-    return torch.cat([torch.func.vmap(column)(part) for part in basis.split(tile)]).mT
+def noise_floor(operator: Operator, matrix: Tensor) -> Tensor:
+    """What rounding alone makes of a zero eigenvalue: a share of the largest, or the asymmetry where that is more."""
+    asymmetry = torch.linalg.matrix_norm((matrix - matrix.mT) / 2, 2)
+    return torch.maximum(operator.dense_rounding * torch.linalg.matrix_norm(matrix, 2), asymmetry)
 
 
-def _pullback(generator: Generator, z: Tensor, distance: Distance, tile: int) -> tuple[Tensor, float]:
-    columns = jacobian(generator, z, distance, tile).double()
-    # A column of J is right to some units of rounding; squared, that is what JᵀJ cannot tell from zero (measured:
-    # eigenvalues of tanh networks are right to 1 % down to this share of the largest).
-    rounding = max((8 * torch.finfo(z.dtype).eps) ** 2, 16 * torch.finfo(torch.float64).eps)
-    return 2 * columns.mT @ columns, rounding
+def _settings(plan: Plan, method: str, generator: Generator) -> dict[str, str]:
+    told = {"tile": plan.tile, "block": plan.block, "memory": plan.memory, "precision": plan.precision}
+    told |= {"method": method, "dtype": str(generator.dtype).removeprefix("torch."), "device": str(generator.device)}
+    if method == "pullback":
+        told["route"] = plan.route
+    return {key: str(value) for key, value in told.items()}
 
 
-def _backward(generator: Generator, z: Tensor, distance: Distance, tile: int) -> tuple[Tensor, float]:
-    reference = generator(z[None])
-
-    def objective(position: Tensor) -> Tensor:
-        return distance(generator(position[None]), reference)[0]
-
-    hessian = torch.func.jacrev(torch.func.grad(objective), chunk_size=tile)(z).double()
-    return hessian, 8 * torch.finfo(z.dtype).eps
+def jacobian(generator: Generator, z: Tensor, distance: Distance, tile: int | None = None) -> Tensor:
+    """`J = ∂φ(G(z)) / ∂z`, `(m, n)`, in the generator's precision; `∂G(z) / ∂z` for a distance without features."""
+    operator = PullbackOperator(generator, z, distance, tile=tile)
+    return operator.columns(torch.eye(len(z), dtype=generator.dtype, device=generator.device)).mT
 
 
-_METHODS = {"pullback": _pullback, "backward": _backward}
+@dataclass(frozen=True)
+class Estimate:
+    """What `metric_tensor` will need: `seconds` in all, peak `bytes` beside the weights, and the tile it will take."""
+
+    seconds: float
+    bytes: int
+    positions: int
+    columns: int
+    tile: int
+
+
+def estimate(
+    generator: Generator,
+    z: Tensor,
+    distance: Distance,
+    method: str = "pullback",
+    *,
+    tile: int | None = None,
+    memory: str | int | None = None,
+) -> Estimate:
+    """Seconds and bytes of `metric_tensor` at `z` `(n,)` or `(P, n)`, from two tiles at the first position.
+
+    The first tile warms up, the second is timed, so that the estimate costs a small part of one metric where `n` is
+    large.  Seconds are within a factor of two on a quiet machine; bytes are counted from the intermediate results.
+    Raises as `metric_tensor`.
+    """
+    positions = z if z.ndim == 2 else z[None]
+    check_matrix("z", positions, generator.latent_dim)
+    operator = metric_operator(generator, positions[0], distance, method, tile=tile, memory=memory)
+    plan, n = operator.plan, generator.latent_dim
+    basis = torch.eye(n, dtype=generator.dtype, device=generator.device)[: plan.tile]
+    seconds = 0.0
+    for _ in range(2):
+        start = time.perf_counter()
+        if isinstance(operator, PullbackOperator):
+            kept = operator.columns(basis)
+            gram(kept, operator.inner(kept))
+        else:
+            operator.matmat(basis.mT).cpu()  # waits for a GPU
+        seconds = time.perf_counter() - start
+    seconds *= n / len(basis) * plan.passes(n) * len(positions)
+    return Estimate(seconds, plan.bytes, len(positions), n, plan.tile)

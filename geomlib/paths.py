@@ -8,6 +8,7 @@ from torch import Tensor
 from geomlib._checks import check_choice, check_matrix
 from geomlib.distances import Distance, load_distance
 from geomlib.generators.interface import Generator
+from geomlib.operators import PullbackOperator
 
 
 def _tangent(z: Tensor, v: Tensor, geometry: str) -> Tensor:
@@ -36,12 +37,20 @@ def latents_along(z: Tensor, v: Tensor, steps: Tensor | Sequence[float], geometr
     return moved
 
 
-@torch.no_grad()
+def distinct(latents: Tensor) -> Tensor:
+    """Latents `(P, n)` without repetitions, in the order of their first occurrence: a space of classes has few."""
+    values, inverse = torch.unique(latents, dim=0, return_inverse=True)
+    positions = torch.arange(len(latents), device=latents.device)
+    first = torch.full_like(positions[: len(values)], len(latents)).scatter_reduce(0, inverse, positions, "amin")
+    return latents[first.sort().values]
+
+
 def metric_length(generator: Generator, z: Tensor, v: Tensor, distance: Distance) -> Tensor:
-    """Length `√(vᵀ H(z) v)` of a tangent vector `v` `(n,)` at `z` `(n,)`: one Jacobian-vector product."""
-    moved = torch.func.jvp(lambda p: distance.features(generator(p[None]))[0], (z,), (v,))[1]
-    length: Tensor = (2 * moved.double().square().sum()).sqrt()
-    return length
+    """Length `√(vᵀ H(z) v)` of a tangent vector `v` `(n,)` at `z` `(n,)`, float64: one product with the metric."""
+    operator = PullbackOperator(generator, z, distance)
+    if distance.features is None:
+        return v.double().dot(operator.matvec(v).double()).clamp(min=0).sqrt()
+    return (2 * operator.columns(v[None]).double().square().sum()).sqrt()
 
 
 @torch.no_grad()

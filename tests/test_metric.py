@@ -183,7 +183,7 @@ def test_bad_input_is_named() -> None:
     z = G.sample(1, seed=0)[0]
     with pytest.raises(ValueError, match=r"z: expected shape \(B, 6\), got \(1, 5\)"):
         geomlib.metric_tensor(G, z[:5], mse)
-    with pytest.raises(ValueError, match="method: expected one of 'pullback', 'backward', got 'exact'"):
+    with pytest.raises(ValueError, match="method: expected one of 'pullback', 'backward', 'forward', got 'exact'"):
         geomlib.metric_tensor(G, z, mse, "exact")
     with pytest.raises(TypeError, match="floating-point"):
         geomlib.metric_tensor(G, torch.zeros(6, dtype=torch.long), mse)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import geomlib
-from geomlib.paths import metric_length
+from geomlib.paths import distinct, metric_length
 
 z = torch.tensor([3.0, 0.0, 4.0], dtype=torch.float64)
 v = torch.tensor([0.0, 2.0, 0.0], dtype=torch.float64)
@@ -66,3 +66,10 @@ def test_errors() -> None:
         geomlib.latents_along(z, 2 * z, steps, "spherical")
     with pytest.raises(ValueError, match="v: expected a direction"):
         geomlib.latents_along(z, 0 * v, steps)
+
+
+def test_distinct_latents_keep_their_order() -> None:
+    latents = torch.tensor([[2.0, 1.0], [0.0, 5.0], [2.0, 1.0], [0.0, 4.0], [0.0, 5.0]])
+    assert distinct(latents).tolist() == [[2.0, 1.0], [0.0, 5.0], [0.0, 4.0]]
+    normal = geomlib.load_generator("shapes-dcgan").sample(20, seed=0)
+    assert torch.equal(distinct(normal), normal)

@@ -1,0 +1,191 @@
+"""The top of a spectrum, its trace and its density, from products with an operator alone.
+
+The basis of a block Krylov space is kept orthonormal in full, in float64, with the products of its vectors, so that
+residuals are known without further products (Saad 2011, *Numerical Methods for Large Eigenvalue Problems*, chapter 6).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from geomlib._checks import check_choice
+from geomlib.distances import Distance
+from geomlib.generators.interface import Generator
+from geomlib.metric import Metric, noise_floor, signs_fixed
+from geomlib.operators import Operator, PullbackOperator, metric_operator
+
+Product = Callable[[Tensor], Tensor]
+
+# All columns of J cost less than a Krylov space of the top k where n is below this multiple of k: a product with 2 JᵀJ
+# costs two to three columns, and the space needs two to three times k vectors.
+_DENSE_MULTIPLE = 8
+
+
+@dataclass(frozen=True)
+class Eigenpairs:
+    """The `k` largest eigenvalues of a symmetric operator, float64 on the CPU.
+
+    `eigenvalues` `(k,)` descend; eigenvectors are the columns of `eigenvectors` `(n, k)`, with the entry of largest
+    magnitude positive.  `residuals` `(k,)` are `‖H v − λ v‖ / max(|λ|, noise_floor)`, `converged` `(k,)` where they
+    reach the tolerance.  `products` counts products `H v`, or columns of `J` where all of them were computed.
+    """
+
+    eigenvalues: Tensor
+    eigenvectors: Tensor
+    residuals: Tensor
+    converged: Tensor
+    products: int
+    noise_floor: float
+
+
+@dataclass(frozen=True)
+class SpectralDensity:
+    """A quadrature of the spectrum: `weights` `(count,)` of the `n` eigenvalues lie near each of `nodes`, ascending."""
+
+    nodes: Tensor
+    weights: Tensor
+
+    def count_above(self, value: float) -> float:
+        """Estimated number of eigenvalues above `value`."""
+        return float(self.weights[self.nodes > value].sum())
+
+
+def top_eigenpairs(
+    generator: Generator,
+    z: Tensor,
+    distance: Distance,
+    k: int = 20,
+    *,
+    method: str = "pullback",
+    solver: str = "krylov",
+    tol: float = 1e-3,
+    seed: int = 0,
+    **limits: Any,
+) -> Eigenpairs:
+    """The `k` largest eigenvalues of the metric tensor at `z` `(n,)`, with eigenvectors and residuals.
+
+    `krylov` works with blocks of vectors, whose products share a batch; where all `n` columns of `J` are cheaper
+    (`pullback` with `n` below 8 k, and `J` fits the memory) it computes those, and the residuals are rounding.
+    `lanczos` takes one vector at a time: fewest products.  Iteration ends when each residual reaches `tol`, or when
+    the space is full.  `tile`, `memory` and `precision` are those of `operators.metric_operator`.
+
+    Raises `ValueError` for a `k` outside 1 to `n`, an unknown method or solver, or a `tol` that is not positive.
+    """
+    check_choice("solver", solver, ("krylov", "lanczos"))
+    operator = metric_operator(generator, z, distance, method, **limits)
+    n = len(z)
+    all_fit = isinstance(operator, PullbackOperator) and distance.features is not None and operator.plan.block == n
+    if solver == "krylov" and all_fit and n < _DENSE_MULTIPLE * k:
+        return dense(operator, k, tol)
+    return block_krylov(operator, k, block=1 if solver == "lanczos" else None, tol=tol, seed=seed)
+
+
+def dense(operator: Operator, k: int, tol: float = 1e-3) -> Eigenpairs:
+    """The same from the whole matrix, computed and decomposed."""
+    _check_count(operator, k, tol)
+    matrix = operator.to_dense()
+    floor = noise_floor(operator, matrix)
+    metric = Metric.from_matrix(matrix, floor)
+    values, vectors = metric.eigenvalues[:k], metric.eigenvectors[:, :k]
+    residuals = (metric.matrix @ vectors - vectors * values).norm(dim=0) / values.abs().clamp(min=float(floor))
+    return Eigenpairs(values, vectors, residuals, residuals <= tol, len(matrix), float(floor))
+
+
+def block_krylov(
+    operator: Operator, k: int, *, block: int | None = None, tol: float = 1e-3, seed: int = 0
+) -> Eigenpairs:  # fmt: skip
+    """The same by block Lanczos with full reorthogonalisation, `block` vectors at a time; 1 is plain Lanczos.
+
+    The default block is half of `k`, at least 4 and at most the operator's tile.  The start is random for a seed.
+    """
+    _check_count(operator, k, tol)
+    n = operator.shape[0]
+    random = torch.Generator().manual_seed(seed)
+    width = min(block or max(4, min(operator.plan.tile, (k + 1) // 2)), n)
+    basis = images = torch.zeros(n, 0, dtype=torch.float64)
+    fresh = torch.randn(n, width, generator=random, dtype=torch.float64)
+    while True:
+        fresh = _orthonormal(fresh, basis, random)
+        products = operator.matmat(fresh)
+        basis, images = torch.cat([basis, fresh], 1), torch.cat([images, products], 1)
+        count = basis.shape[1]
+        fresh = products[:, : n - count]
+        # Decomposing the small matrix costs more than it tells where one vector was added.
+        if count < n and (count < k or (width == 1 and count % 4)):
+            continue
+        small = basis.mT @ images
+        ascending, rotation = torch.linalg.eigh((small + small.mT) / 2)
+        values, rotation = ascending.flip(0)[:k], rotation.flip(1)[:, :k]
+        floor = operator.rounding * float(ascending.abs().max())
+        residuals = (images @ rotation - basis @ rotation * values).norm(dim=0) / values.abs().clamp(min=floor)
+        if count == n or bool((residuals <= tol).all()):
+            vectors = signs_fixed(basis @ rotation)
+            return Eigenpairs(values, vectors, residuals, residuals <= tol, count, floor)
+
+
+def _orthonormal(fresh: Tensor, basis: Tensor, random: torch.Generator) -> Tensor:
+    """An orthonormal basis of what `fresh` adds to `basis`; a random vector stands in where it adds nothing."""
+    size = fresh.norm(dim=0)
+    for _ in range(2):  # twice is enough (Kahan; Parlett 1998, section 6.9)
+        fresh = fresh - basis @ (basis.mT @ fresh)
+    lost = fresh.norm(dim=0) <= 1e-12 * size
+    if lost.any():
+        fresh[:, lost] = torch.randn(len(fresh), int(lost.sum()), generator=random, dtype=torch.float64)
+    for _ in range(2):
+        fresh = torch.linalg.qr(fresh - basis @ (basis.mT @ fresh)).Q
+    return fresh
+
+
+def trace(operator: Operator, probes: int = 16, seed: int = 0) -> tuple[float, float]:
+    """The trace and its standard error, from `vᵀHv` of random signs `v` (Hutchinson 1990)."""
+    if probes < 2:
+        raise ValueError(f"probes: expected at least 2, got {probes}")
+    signs = _signs(operator.shape[0], probes, seed)
+    values = (signs * operator.matmat(signs)).sum(0)
+    return float(values.mean()), float(values.std() / probes**0.5)
+
+
+def spectral_density(operator: Operator, probes: int = 8, steps: int = 30, seed: int = 0) -> SpectralDensity:
+    """The distribution of eigenvalues by stochastic Lanczos quadrature (Golub & Meurant 2010, chapter 7).
+
+    `steps` products for each of `probes` random vectors; all probes share a batch.  The largest eigenvalues are nodes
+    of their own, small ones are grouped.
+    """
+    n = operator.shape[0]
+    steps = min(steps, n)
+    if probes < 1 or steps < 1:
+        raise ValueError(f"probes, steps: expected positive integers, got {probes} and {steps}")
+    vectors = _signs(n, probes, seed) / n**0.5
+    bases = torch.zeros(probes, n, 0, dtype=torch.float64)
+    images = bases
+    for _ in range(steps):
+        bases = torch.cat([bases, vectors.mT[..., None]], 2)
+        product = operator.matmat(vectors)
+        images = torch.cat([images, product.mT[..., None]], 2)
+        rest = product.mT[..., None]
+        for _ in range(2):
+            rest = rest - bases @ (bases.mT @ rest)
+        length = rest.norm(dim=1, keepdim=True)
+        # An exhausted space adds vectors of length zero, and nodes of weight zero.
+        exhausted = length <= 1e-12 * product.norm(dim=0)[:, None, None]
+        vectors = (rest / length.where(~exhausted, 1.0)).where(~exhausted, 0.0)[..., 0].mT
+    small = bases.mT @ images
+    nodes, rotation = torch.linalg.eigh((small + small.mT) / 2)
+    weights = n / probes * rotation[:, 0].square()
+    order = nodes.flatten().argsort()
+    return SpectralDensity(nodes.flatten()[order], weights.flatten()[order])
+
+
+def _signs(n: int, count: int, seed: int) -> Tensor:
+    random = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 2, (n, count), generator=random).double() * 2 - 1
+
+
+def _check_count(operator: Operator, k: int, tol: float) -> None:
+    if not 1 <= k <= operator.shape[0]:
+        raise ValueError(f"k: expected 1 to {operator.shape[0]}, got {k}")
+    if not tol > 0:
+        raise ValueError(f"tol: expected a positive number, got {tol}")

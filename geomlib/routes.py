@@ -1,0 +1,158 @@
+"""First derivatives of a function at one point, by the first of three routes that its operations allow.
+
+*Forward mode* under `vmap` costs about one forward pass a column.  An operation without a forward rule leaves the
+*double VJP*, exact as well: `Jᵀu` is linear in `u`, so its derivative along `u` is `J`.  Where an operation cannot be
+differentiated twice either, central *differences* remain.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from geomlib.memory import Plan, is_out_of_memory
+
+logger = logging.getLogger(__name__)
+
+ROUTES = ("forward mode", "double VJP", "differences")
+# Relative rounding of one product in each arithmetic; "full" is that of the network's dtype.
+PRECISIONS = {"full": 0.0, "tf32": 2.0**-10}
+
+
+@contextmanager
+def arithmetic(precision: str) -> Iterator[None]:
+    """Attention with derivatives of every order, and TF32 on a GPU only if asked for; what was set before is restored.
+
+    PyTorch allows TF32 in convolutions by default.
+    """
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, convolutions.allow_tf32
+    products.allow_tf32 = convolutions.allow_tf32 = precision == "tf32"
+    try:
+        with sdpa_kernel([SDPBackend.MATH]):
+            yield
+    finally:
+        products.allow_tf32, convolutions.allow_tf32 = before
+
+
+def difference_step(dtype: torch.dtype) -> float:
+    """Relative step of central differences: small, for the kinks of a network, but not lost in rounding."""
+    return 1e-6 if dtype == torch.float64 else 1e-4
+
+
+def vjp_rows(output: Tensor, point: Tensor, rows: Tensor) -> Tensor:
+    """`Jᵀu` for each row `u` `(k, m)`, `(k, n)`, in one batch where the operations allow it; the graph is kept."""
+    if not output.requires_grad:
+        return rows.new_zeros(len(rows), *point.shape)
+
+    def product(weights: Tensor, batched: bool) -> Tensor:
+        return torch.autograd.grad(
+            output, point, weights, retain_graph=True, is_grads_batched=batched, materialize_grads=True
+        )[0]
+
+    if len(rows) > 1:
+        try:
+            return product(rows, True)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            logger.debug("row by row: %s", error)
+    return torch.stack([product(row, False) for row in rows])
+
+
+def check_twice_differentiable(gradient: Tensor) -> None:
+    """Raise `NotImplementedError` for a gradient with a part that is marked as differentiable once.
+
+    `torch.autograd.grad` leaves out such a part of a second derivative and says nothing.
+    """
+    seen, left = set(), [gradient.grad_fn]
+    while left:
+        node = left.pop()
+        if node is None or node in seen:
+            continue
+        if node.name() == "torch::autograd::Error":
+            raise NotImplementedError("an operation cannot be differentiated twice; use method='pullback' or 'forward'")
+        seen.add(node)
+        left += [following for following, _ in node.next_functions]
+
+
+class Linearisation:
+    """`J = ∂f/∂z`, `(m, n)`, of `function` at `z` `(n,)`, as products with tiles of rows."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor], z: Tensor, plan: Plan) -> None:
+        self.function, self.z, self.plan = function, z, plan
+
+    def jvp(self, rows: Tensor) -> Tensor:
+        """`J v` for each row `v` `(k, n)`: `(k, m)` in the dtype of `z`."""
+        products = dict(zip(ROUTES, (self._forward_mode, self._double_vjp, self._differences), strict=True))
+        while True:
+            route = self.plan.route
+            try:
+                with arithmetic(self.plan.precision):
+                    return self.plan.run(products[route], rows)
+            except RuntimeError as error:
+                if is_out_of_memory(error) or route == ROUTES[-1]:
+                    raise
+                self.plan.route = ROUTES[ROUTES.index(route) + 1]
+                reason = str(error).splitlines()[0]
+                logger.warning("%s is not possible here, going on with %s: %s", route, self.plan.route, reason)
+
+    def vjp(self, rows: Tensor) -> Tensor:
+        """`Jᵀ u` for each row `u` `(k, m)`: `(k, n)`."""
+        point, output = self._graph
+        with arithmetic(self.plan.precision):
+            return self.plan.run(lambda part: vjp_rows(output, point, part), rows)
+
+    @cached_property
+    def _graph(self) -> tuple[Tensor, Tensor]:
+        point = self.z.clone().requires_grad_()
+        with torch.enable_grad(), arithmetic(self.plan.precision):
+            return point, self.function(point)
+
+    @torch.no_grad()
+    def _forward_mode(self, rows: Tensor) -> Tensor:
+        def column(tangent: Tensor) -> Tensor:
+            derivative: Tensor = torch.func.jvp(self.function, (self.z,), (tangent,))[1]
+            return derivative
+
+        columns: Tensor = torch.func.vmap(column)(rows)
+        return columns
+
+    @cached_property
+    def _transposed(self) -> tuple[Tensor, Tensor]:
+        """A cotangent `u` (zero: its value does not matter) and `Jᵀu`, with the graph between them."""
+        point, output = self._graph
+        if not output.requires_grad:
+            return torch.zeros_like(output), torch.zeros_like(point)
+        cotangent = torch.zeros_like(output).requires_grad_()
+        with torch.enable_grad():
+            pulled = torch.autograd.grad(output, point, cotangent, create_graph=True, materialize_grads=True)[0]
+        self._check_adjoint(cotangent, pulled)
+        return cotangent, pulled
+
+    def _check_adjoint(self, cotangent: Tensor, pulled: Tensor) -> None:
+        """`uᵀ(Jv) = (Jᵀu)ᵀv`: where autograd cannot differentiate a derivative it may leave it out without a word."""
+        point, output = self._graph
+        random = torch.Generator().manual_seed(0)
+        u, v = (torch.randn(x.shape, generator=random, dtype=torch.float64).to(x) for x in (output, point))
+        left, right = vjp_rows(pulled, cotangent, v[None])[0], vjp_rows(output, point, u[None])[0]
+        size = (u.norm() * left.norm() + right.norm() * v.norm()).item()
+        if not abs((u * left).sum() - (right * v).sum()).item() <= 8 * torch.finfo(v.dtype).eps ** 0.5 * size:
+            raise NotImplementedError("an operation cannot be differentiated twice")
+
+    def _double_vjp(self, rows: Tensor) -> Tensor:
+        cotangent, pulled = self._transposed
+        return vjp_rows(pulled, cotangent, rows)
+
+    @torch.no_grad()
+    def _differences(self, rows: Tensor) -> Tensor:
+        size = difference_step(self.z.dtype) * (float(self.z.norm()) or 1.0)
+        lengths = rows.norm(dim=1, keepdim=True)
+        steps = size * rows / lengths.where(lengths > 0, 1.0)
+        moves = torch.stack([self.function(self.z + step) - self.function(self.z - step) for step in steps])
+        columns: Tensor = moves * (lengths / (2 * size))
+        return columns

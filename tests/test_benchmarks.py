@@ -1,0 +1,34 @@
+"""The benchmarks run, and their results say what was measured, on what and how exactly. Times are not judged."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("what", ["metric", "eigen"])
+def test_quick_benchmark(what: str, tmp_path: Path) -> None:
+    output = tmp_path / "result.json"
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks" / f"{what}.py"),
+        "--quick",
+        "--repeats",
+        "2",
+        "--output",
+        str(output),
+    ]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    content = json.loads(output.read_text())
+    assert content["benchmark"] == what and content["columns"] == 24 and content["threads"] == 1
+    assert {"torch", "numpy", "scipy", "geomlib"} <= content["versions"].keys()
+    for name, row in content["rows"].items():
+        assert len(row["all_seconds"]) == 2 and row["seconds"] > 0
+        if what == "eigen" and "eigenthings" not in name:
+            assert row["largest_residual"] < 5e-3 and row["largest_eigenvalue_error"] < 1e-4
+        elif name in ("pullback", "pullback, double VJP", "backward, column by column", "backward, batched"):
+            assert row["relative_error"] < 1e-5
