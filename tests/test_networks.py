@@ -71,7 +71,12 @@ def test_code_of_factors_is_inverted_exactly() -> None:
     assert networks.decode_factors(below_zero, factors[:1, 0])[0, 5] == 0
 
 
-@pytest.mark.parametrize("name", ["perceptual-shapes", "shapes-dcgan", "shapes-factors", "shapes-factors-strict"])
+NETWORKS = [
+    "perceptual-shapes", "shapes-biggan", "shapes-dcgan", "shapes-factors", "shapes-factors-strict", "shapes-stylegan2"
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_card_belongs_to_the_weights(name: str) -> None:
     path = WEIGHTS / f"{name}.safetensors"
     card = json.loads(path.with_suffix(".json").read_text())

@@ -103,7 +103,7 @@ RECIPE = Recipe(
     refresh=refresh,
     render=render,
     rates=(3e-4, 6e-4),
-    steps=12_000,
+    steps=7000,
     notes={"reward": "named as its class by the frozen network, weight 0.5"},
 )
 

@@ -59,7 +59,7 @@ RECIPE = Recipe(
     refresh=refresh,
     render=render,
     rates=(2e-3, 6e-4),  # weights of equalised learning rate are of order one
-    steps=15_000,
+    steps=9000,
     notes={"reward": "confident naming by the frozen network, weight 0.5", "layer noise": "fresh in training"},
 )
 
