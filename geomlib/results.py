@@ -12,6 +12,7 @@ import math
 import os
 import sys
 import time
+import wave
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,30 @@ class Results:
             {"image/png": base64.b64encode(content).decode(), "text/plain": f"{caption}"},
             {"image/png": {"alt": alt, "width": round(width * 96 / dpi)}, "geomlib": {"figure": name}},
         )
+
+    def audio(self, name: str, waveform: Any, rate: int, *, caption: str) -> None:
+        """Save a waveform `(L,)` in [-1, 1] as ``<name>.wav``, 16 bits, and show a player with its caption.
+
+        Raises:
+            ValueError: an empty caption, or a waveform of another shape.
+            FloatingPointError: a waveform that is not finite.
+        """
+        samples = np.asarray(waveform.detach().cpu() if hasattr(waveform, "detach") else waveform, dtype=np.float64)
+        if samples.ndim != 1 or not caption.strip():
+            raise ValueError(f"audio {name!r}: expected a waveform (L,) and a caption, got shape {samples.shape}")
+        if not np.isfinite(samples).all():
+            raise FloatingPointError(f"audio {name!r}: the waveform is not finite")
+        stream = io.BytesIO()
+        with wave.open(stream, "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(rate)
+            file.writeframes((samples.clip(-1, 1) * 32767).round().astype("<i2").tobytes())
+        (self.folder / f"{name}.wav").write_bytes(stream.getvalue())
+        sound = f"data:audio/wav;base64,{base64.b64encode(stream.getvalue()).decode()}"
+        text = html.escape(" ".join(caption.split()))
+        player = f'<audio controls aria-label="{text}" src="{sound}"></audio><figcaption>{text}</figcaption>'
+        _display({"text/html": f"<figure>{player}</figure>", "text/plain": text}, {})
 
     def number(self, **values: Any) -> None:
         """Add numbers, words, truths or short lists of them to the summary.

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from scipy.io import wavfile
 
 from geomlib.results import DoesNotApply, Results, progress
 
@@ -94,6 +95,21 @@ def test_comparisons_are_stored_and_checked(tmp_path: Path) -> None:
         out.compare([{"claim": "a"}])
     with pytest.raises(FloatingPointError, match="ours is nan"):
         out.compare([row | {"ours": float("nan")}])
+
+
+def test_audio_is_a_file_that_others_read(tmp_path: Path) -> None:
+    wave = 0.5 * torch.sin(torch.arange(1600) * 2 * torch.pi * 400 / 16000)
+    out = Results(tmp_path)
+    out.audio("note", wave, 16000, caption="A note.")
+    rate, samples = wavfile.read(tmp_path / "note.wav")
+    assert rate == 16000 and samples.dtype == "int16"
+    assert abs(torch.tensor(samples / 32767) - wave).max() < 1e-4
+    out.audio("loud", 3 * torch.ones(10), 16000, caption="x")
+    assert wavfile.read(tmp_path / "loud.wav")[1].tolist() == [32767] * 10, "what is too loud is cut, never wrapped"
+    with pytest.raises(ValueError, match="got shape"):
+        out.audio("two", torch.zeros(2, 10), 16000, caption="x")
+    with pytest.raises(FloatingPointError, match="'broken'"):
+        out.audio("broken", torch.full((3,), torch.nan), 16000, caption="x")
 
 
 def test_what_does_not_apply_is_recorded(tmp_path: Path) -> None:
