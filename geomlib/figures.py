@@ -90,6 +90,32 @@ def curves(
 
 
 @_styled
+def panels(
+    x: Any, groups: Mapping[str, Mapping[str, Any]], xlabel: str, ylabel: str, *, logx: bool = False, logy: bool = False
+) -> Figure:
+    """Small multiples, two beside each other: one panel a key, in each the same curves over one `x`; one legend."""
+    rows = -(-len(groups) // 2)
+    figure, axes = _figure(7.0, 0.9 + (3.0 if rows == 1 else 1.9 * rows), rows, 2, sharex=True, sharey=True)
+    for axis, (title, lines) in zip(axes.flat, groups.items(), strict=False):
+        for index, (label, y) in enumerate(lines.items()):
+            axis.plot(
+                _array(x), _array(y), label=label, lw=1.5, ls=("-", "--", ":", "-.")[index % 4],
+                marker=MARKERS[index % len(MARKERS)], markersize=4, markevery=max(1, len(_array(x)) // 8),
+            )  # fmt: skip
+        axis.set(title=title, yscale="log" if logy else "linear")
+        if logx:
+            axis.set_xscale("symlog", base=2, linthresh=1)
+            axis.xaxis.set_major_formatter("{x:g}")
+    for axis in axes.flat[len(groups) :]:
+        axis.set_axis_off()
+    figure.supxlabel(xlabel, fontsize=11)
+    figure.supylabel(ylabel, fontsize=11)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2 if max(map(len, labels)) > 24 else 3)
+    return figure
+
+
+@_styled
 def spectra(eigenvalues: Mapping[str, Tensor], floors: Mapping[str, float] | None = None) -> Figure:
     """Spectra `(P, n)` by rank, each over the largest of its mean: the mean, and a band from 5 to 95 % of positions."""
     figure, axes = _figure(7.0, 4.0)
@@ -128,18 +154,37 @@ def histograms(values: Mapping[str, Any], xlabel: str, bins: int = 40) -> Figure
 
 @_styled
 def matrices(
-    values: Mapping[str, Any], xlabel: str, ylabel: str, low: float | None = None, high: float | None = None
-) -> Figure:  # fmt: skip
-    """Matrices as heat maps side by side on one colour scale."""
-    figure, axes = _figure(3.3 * len(values) + 0.8, 3.3, 1, len(values))
-    for axis, (label, matrix) in zip(axes[0], values.items(), strict=True):
+    values: Mapping[str, Any],
+    xlabel: str,
+    ylabel: str,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    names: Sequence[str] = (),
+) -> Figure:
+    """Matrices as heat maps on one colour scale, two beside each other; `names` stand at every row and column."""
+    columns = min(2, len(values))
+    rows = -(-len(values) // columns)
+    figure, axes = _figure(3.3 * columns + 0.8, 3.3 * rows, rows, columns, sharex=True, sharey=True)
+    scale = [_array(matrix) for matrix in values.values()]
+    low, high = (np.nanmin(scale) if low is None else low), (np.nanmax(scale) if high is None else high)
+    for axis, (label, matrix) in zip(axes.flat, values.items(), strict=False):
         drawn = axis.imshow(_array(matrix), cmap="viridis", vmin=low, vmax=high, interpolation="nearest")
-        axis.set(title=label, xlabel=xlabel)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.set(title=label)
+        for side in (axis.xaxis, axis.yaxis):
+            side.set_major_locator(MaxNLocator(integer=True))
+            if names:
+                side.set_ticks(range(len(names)), names)
+        if max(map(len, names), default=0) > 3:
+            axis.tick_params("x", rotation=90)
         axis.grid(False)
-    axes[0, 0].set_ylabel(ylabel)
-    figure.colorbar(drawn, ax=axes[0].tolist(), shrink=0.9)
+    for axis in axes.flat[len(values) :]:
+        axis.set_axis_off()
+    for axis in axes[-1]:
+        axis.set_xlabel(xlabel)
+    for axis in axes[:, 0]:
+        axis.set_ylabel(ylabel)
+    figure.colorbar(drawn, ax=axes.ravel().tolist(), shrink=0.9)
     return figure
 
 
@@ -216,6 +261,24 @@ def bars(values: Mapping[str, Mapping[str, float]], ylabel: str, rotate: bool = 
     axes[0, 0].set_ylabel(ylabel)
     axes[0, 0].grid(False, axis="x")
     figure.legend(loc="outside upper right", ncols=len(values), frameon=False)
+    return figure
+
+
+@_styled
+def intervals(
+    values: Mapping[str, Mapping[str, Sequence[float]]], nulls: Mapping[str, Mapping[str, float]], null: str
+) -> Figure:  # fmt: skip
+    """A panel a quantity, a row a key of the inner mappings: value with its interval; a cross for the `null` model."""
+    figure, axes = _figure(7.0, 1.4 + 0.28 * len(next(iter(values.values()))), 1, len(values), sharey=True)
+    for axis, (quantity, rows) in zip(axes[0], values.items(), strict=True):
+        middle, low, high = np.array(list(rows.values())).T
+        heights = np.arange(len(rows))[::-1]
+        axis.hlines(heights, low, high, lw=2)
+        axis.plot(middle, heights, "o", label="mean and interval")
+        axis.plot(list(nulls[quantity].values()), heights, "x", color="0.4", label=null)
+        axis.set_yticks(heights, list(rows))
+        axis.set_xlabel(quantity)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
     return figure
 
 

@@ -1,5 +1,6 @@
 """How far the metric at one position speaks for the metric at another (Wang & Ponce 2021, section 3.3)."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -7,14 +8,33 @@ from torch import Tensor
 
 from geomlib.metric import Metric
 
+# Top eigenpairs of each position: eigenvalues (P, k), descending, and eigenvectors (P, n, k) in columns.
+Eigenpairs = tuple[Tensor, Tensor]
+# Numbers held at a time beside the metrics, unless one pair of positions needs more.
+_TILE = 2**22
+
 
 @dataclass(frozen=True)
 class Consistency:
-    """`linear` and `log` `(P, P)`, row = source, column = target, diagonal nan; `left_out` `(P, P)` counts ranks."""
+    """`linear` and `log` `(P, P)`, row = source, column = target, diagonal nan; `left_out` `(P, P)` counts ranks.
+
+    `entries` `(P, P)`, diagonal nan, is the Pearson correlation of all entries of the two metric tensors (`C_vec` of
+    the authors).  It is high also where both are near a multiple of the identity, whatever their axes: `rotated` tells.
+    """
 
     linear: Tensor
     log: Tensor
     left_out: Tensor
+    entries: Tensor
+
+
+@dataclass(frozen=True)
+class OverlapNull:
+    """Overlap of random subspaces: its expectation, and the ends of its central interval."""
+
+    mean: float
+    low: float
+    high: float
 
 
 def _pearson(x: Tensor, y: Tensor, use: Tensor) -> Tensor:
@@ -26,45 +46,168 @@ def _pearson(x: Tensor, y: Tensor, use: Tensor) -> Tensor:
     return (dx * dy).sum(-1) / (dx.square().sum(-1) * dy.square().sum(-1)).sqrt()
 
 
-def transfer(metrics: Metric) -> Tensor:
-    """`L[i, j, k] = v_k(i)ᵀ H_j v_k(i)`, `(P, P, n)`: what position `i`'s axes do at position `j`, in `i`'s order."""
-    if metrics.matrix.ndim != 3 or len(metrics.matrix) < 2:
-        raise ValueError(f"metrics: expected at least two positions (P, n, n), got {tuple(metrics.matrix.shape)}")
-    return torch.stack([
-        ((metrics.matrix @ vectors) * vectors).sum(1) for vectors in metrics.eigenvectors
-    ])  # fmt: skip
+def _eigenpairs(metrics: Metric | Eigenpairs) -> Eigenpairs:
+    values, vectors = (metrics.eigenvalues, metrics.eigenvectors) if isinstance(metrics, Metric) else metrics
+    if vectors.ndim != 3 or len(vectors) < 2:
+        raise ValueError(f"metrics: expected at least two positions (P, n, k), got {tuple(vectors.shape)}")
+    if values.shape != (len(vectors), vectors.shape[2]):
+        raise ValueError(
+            f"metrics: expected eigenvalues {(len(vectors), vectors.shape[2])} beside eigenvectors "
+            f"{tuple(vectors.shape)}, got {tuple(values.shape)}"
+        )
+    return values.double(), vectors
 
 
-def consistency(metrics: Metric, shuffle_seed: int | None = None) -> Consistency:
+def _transfer_rows(values: Tensor, vectors: Tensor) -> Iterator[Tensor]:
+    """`L[i]` `(P, k)` of one source at a time."""
+    positions, n, k = vectors.shape
+    targets = max(1, _TILE // (n * k))
+    for source in vectors:
+        source = source.double()
+        yield torch.cat([
+            ((part.double().mT @ source).square() * values[start : start + targets, :, None]).sum(1)
+            for start, part in zip(range(0, positions, targets), vectors.split(targets), strict=True)
+        ])  # fmt: skip
+
+
+def transfer(metrics: Metric | Eigenpairs) -> Tensor:
+    """`L[i, j, k] = v_k(i)ᵀ H_j v_k(i)`, `(P, P, k)`: what position `i`'s axes do at position `j`, in `i`'s order.
+
+    Computed as `Σ_r λ_r(j) (v_k(i) · v_r(j))²`.  With `metrics` the top eigenpairs, eigenvalues `(P, k)` and
+    eigenvectors `(P, n, k)`, the sum ends at `k`: each entry is too small by a positive amount of at most the target's
+    next eigenvalue.  Raises `ValueError` for fewer than two positions or shapes that do not fit.
+    """
+    return torch.stack(list(_transfer_rows(*_eigenpairs(metrics))))
+
+
+def consistency(
+    metrics: Metric | Eigenpairs,
+    shuffle_seed: int | None = None,
+    *,
+    noise_floor: Tensor | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Consistency:
     """Pearson correlation over ranks of `L_ij` with the target's eigenvalues, of the values and of their log10.
 
     The logarithm leaves out, and counts, ranks where either is below the target's noise floor.  Both sequences
     descend, so part of the correlation is the shape of the spectrum: compare with `rotated`, and with
-    `shuffle_seed`, which pairs ranks at random.  Raises `ValueError` for fewer than two positions.
+    `shuffle_seed`, which pairs ranks at random (`entries` stays as it is).
+
+    `metrics` may be the top eigenpairs, eigenvalues `(P, k)` and eigenvectors `(P, n, k)` on any device: for metrics
+    too large to be formed.  What that leaves out: the correlation then runs over `k` ranks instead of `n`, so it is
+    a number of its own, to be compared at equal `k`; see `transfer` for the error of each entry; `entries` compares
+    the truncated tensors.  `noise_floor` `(P,)` stands for the metrics' own; without one, eigenpairs have the floor 0.
+
+    One source is treated at a time, so that beside the metrics only `O(n k + P k)` numbers are held.
+    `progress(done, total)` is called after each.  Raises `ValueError` for fewer than two positions or shapes that do
+    not fit.
     """
-    source = transfer(metrics)
-    target = metrics.eigenvalues[None].expand_as(source)
-    if shuffle_seed is not None:
-        order = torch.rand(source.shape, generator=torch.Generator().manual_seed(shuffle_seed)).argsort(-1)
-        source = source.gather(-1, order)
-    floor = metrics.noise_floor[None, :, None]
-    use = (source > floor) & (target > floor)
+    values, vectors = _eigenpairs(metrics)
+    if noise_floor is None:
+        noise_floor = metrics.noise_floor if isinstance(metrics, Metric) else torch.zeros(len(values))
+    if noise_floor.shape != (len(values),):
+        raise ValueError(f"noise_floor: expected shape ({len(values)},), got {tuple(noise_floor.shape)}")
+    floor = noise_floor.to(values)[:, None]
+    random = None if shuffle_seed is None else torch.Generator().manual_seed(shuffle_seed)
     tiny = torch.finfo(torch.float64).tiny
-    linear = _pearson(source, target, torch.ones_like(use))
-    logarithmic = _pearson(source.clamp(min=tiny).log10(), target.clamp(min=tiny).log10(), use)
-    for matrix in (linear, logarithmic):
+    parts = []
+    for index, row in enumerate(_transfer_rows(values, vectors)):
+        # The inner product of two tensors is Σ_k λ_k(i) L_ij(k).
+        products = row @ values[index]
+        if random is not None:
+            row = row.gather(-1, torch.rand(row.shape, generator=random).argsort(-1).to(row.device))
+        use = (row > floor) & (values > floor)
+        linear = _pearson(row, values, torch.ones_like(use))
+        logarithmic = _pearson(row.clamp(min=tiny).log10(), values.clamp(min=tiny).log10(), use)
+        parts.append((linear, logarithmic, (~use).sum(-1), products))
+        if progress:
+            progress(index + 1, len(values))
+    linear, logarithmic, left_out, products = (torch.stack(part).cpu() for part in zip(*parts, strict=True))
+    entries = _entry_correlation(products, values.cpu(), vectors)
+    for matrix in (linear, logarithmic, entries):
         matrix.fill_diagonal_(torch.nan)
-    return Consistency(linear, logarithmic, (~use).sum(-1))
+    return Consistency(linear, logarithmic, left_out, entries)
+
+
+def _entry_correlation(products: Tensor, values: Tensor, vectors: Tensor) -> Tensor:
+    """Pearson correlation of all entries from the inner products `(P, P)` of the tensors and their sums of entries."""
+    # The sum of all entries of λ v vᵀ is λ (Σ v)².
+    sums = (values * vectors.sum(1, dtype=torch.float64).cpu().square()).sum(1)
+    covariance = products - sums[:, None] * sums / vectors.shape[1] ** 2
+    scale = covariance.diagonal().sqrt()
+    return covariance / scale[:, None] / scale
+
+
+def _frame(rows: int, columns: int, random: torch.Generator, count: int = 1) -> Tensor:
+    frame, triangular = torch.linalg.qr(torch.randn(count, rows, columns, generator=random, dtype=torch.float64))
+    # The sign makes the frame uniform over rotations (Mezzadri 2007).
+    uniform: Tensor = frame * triangular.diagonal(dim1=-2, dim2=-1).sign()[:, None, :]
+    return uniform
+
+
+def random_frame(n: int, k: int, seed: int) -> Tensor:
+    """`k` orthonormal columns `(n, k)`, float64, uniform over rotations: random axes to compare others with."""
+    if not 1 <= k <= n:
+        raise ValueError(f"k: expected an integer from 1 to {n}, got {k}")
+    return _frame(n, k, torch.Generator().manual_seed(seed))[0]
 
 
 def rotated(metrics: Metric, seed: int) -> Metric:
     """The null model of homogeneity: each metric keeps its spectrum and gets a random frame of its own."""
-    random = torch.Generator().manual_seed(seed)
-    frames, triangular = torch.linalg.qr(torch.randn(metrics.matrix.shape, generator=random, dtype=torch.float64))
-    # The sign makes the frame uniform over rotations (Mezzadri 2007).
-    frames = frames * triangular.diagonal(dim1=-2, dim2=-1).sign()[..., None, :]
+    n = metrics.matrix.shape[-1]
+    frames = _frame(n, n, torch.Generator().manual_seed(seed), len(metrics.matrix))
     matrix = (frames * metrics.eigenvalues[..., None, :]) @ frames.mT
     return Metric.from_matrix(matrix, metrics.noise_floor)
+
+
+def rotated_eigenpairs(metrics: Eigenpairs, seed: int) -> Eigenpairs:
+    """`rotated` for top eigenpairs: the same eigenvalues `(P, k)` with random eigenvectors `(P, n, k)`."""
+    values, vectors = metrics
+    random = torch.Generator().manual_seed(seed)
+    frames = torch.empty_like(vectors)
+    for frame in frames:
+        frame.copy_(_frame(vectors.shape[1], vectors.shape[2], random)[0])
+    return values, frames
+
+
+def check_orthonormal(name: str, frame: Tensor) -> None:
+    """Raise `ValueError` unless the columns of `frame` `(..., n, k)` are orthonormal to 1e-3."""
+    frame = frame.double()
+    error = float((frame.mT @ frame - torch.eye(frame.shape[-1]).to(frame)).abs().max())
+    if not error < 1e-3:
+        raise ValueError(f"{name}: expected orthonormal columns, got products that are wrong by {error:.1e}")
+
+
+def subspace_overlap(U: Tensor, V: Tensor) -> Tensor:
+    """Mean squared cosine of the principal angles of two subspaces, `‖UᵀV‖² / k`, in [0, 1].
+
+    `U` and `V` `(..., n, k)` have orthonormal columns; leading dimensions broadcast.  1: the same subspace; 0:
+    perpendicular ones; random ones have `k / n` on average (`overlap_null`).  Raises `ValueError` for shapes that
+    differ or columns that are not orthonormal to 1e-3.
+    """
+    if U.ndim < 2 or U.shape[-2:] != V.shape[-2:]:
+        raise ValueError(f"U, V: expected the same shape (..., n, k), got {tuple(U.shape)} and {tuple(V.shape)}")
+    check_orthonormal("U", U)
+    check_orthonormal("V", V)
+    return (U.double().mT @ V.double()).square().sum((-2, -1)) / U.shape[-1]
+
+
+def overlap_null(n: int, k: int, *, seed: int, count: int = 1000, level: float = 0.95) -> OverlapNull:
+    """The overlap of two independent uniform `k`-dimensional subspaces of `n` dimensions.
+
+    Its expectation is `k / n`, exactly; the central interval that holds `level` of it is simulated with `count` pairs.
+    Raises `ValueError` unless `1 <= k <= n`, or for a `level` outside (0, 1).
+    """
+    if not 1 <= k <= n:
+        raise ValueError(f"k: expected an integer from 1 to {n}, got {k}")
+    if not 0 < level < 1:
+        raise ValueError(f"level: expected a number in (0, 1), got {level}")
+    random = torch.Generator().manual_seed(seed)
+    # One of the two subspaces may as well be that of the first k coordinates.
+    draws = torch.stack([_frame(n, k, random)[0, :k].square().sum() / k for _ in range(count)])
+    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
+    low, high = torch.quantile(draws, ends).tolist()
+    return OverlapNull(k / n, low, high)
 
 
 def off_diagonal(matrix: Tensor) -> Tensor:

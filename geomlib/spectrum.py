@@ -28,6 +28,17 @@ def participation_ratio(eigenvalues: Tensor) -> Tensor:
     return values.sum(-1).square() / values.square().sum(-1)
 
 
+def spectral_entropy(eigenvalues: Tensor) -> Tensor:
+    """`−Σ p log p` of the shares `p = |λ| / Σ|λ|`, in nats, `(..., n)` to `(...)`: from 0 to `log n`.
+
+    Its exponential is the effective rank of Roy & Vetterli (2007): 1 where one axis holds all, `n` where all are equal.
+    Unlike the participation ratio, it also counts the many small eigenvalues.
+    """
+    shares = _shares(eigenvalues)
+    entropy: Tensor = -torch.special.xlogy(shares, shares).sum(-1)
+    return entropy
+
+
 def random_direction_moments(eigenvalues: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of `vᵀHv` over uniform unit vectors `v`, for the spectrum `(..., n)` of `H`.
 

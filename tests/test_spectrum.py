@@ -1,7 +1,12 @@
 """Statistics of spectra against cases worked by hand and against sampling."""
 
+import math
+
 import pytest
+import scipy.stats
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from geomlib import spectrum
 
@@ -29,6 +34,25 @@ def test_participation_ratio() -> None:
     assert float(spectrum.participation_ratio(torch.tensor([5.0, 0.0, 0.0]))) == pytest.approx(1)
     assert float(spectrum.participation_ratio(torch.tensor([2.0, 1.0]))) == pytest.approx(9 / 5)
     assert spectrum.participation_ratio(torch.ones(4, 7)).shape == (4,)
+
+
+def test_spectral_entropy_by_hand_and_against_scipy() -> None:
+    assert float(spectrum.spectral_entropy(torch.ones(7))) == pytest.approx(math.log(7))
+    assert float(spectrum.spectral_entropy(torch.tensor([5.0, 0.0, 0.0]))) == 0
+    # Shares 1/2, 1/4, 1/4.
+    assert float(spectrum.spectral_entropy(torch.tensor([1.0, -2.0, 1.0]))) == pytest.approx(1.5 * math.log(2))
+    rows = torch.rand(3, 9, generator=torch.Generator().manual_seed(0))
+    assert spectrum.spectral_entropy(rows).tolist() == pytest.approx(list(scipy.stats.entropy(rows.double(), axis=1)))
+
+
+@given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=30), st.floats(1e-3, 1e3))
+def test_counts_of_dimensions_are_ordered(values: list[float], factor: float) -> None:
+    """Rényi entropies fall with their order: 1 <= participation ratio <= effective rank <= n, at any scale."""
+    eigenvalues = torch.tensor(values, dtype=torch.float64)
+    ratio, rank = spectrum.participation_ratio(eigenvalues), spectrum.spectral_entropy(eigenvalues).exp()
+    assert 1 - 1e-9 <= ratio <= rank * (1 + 1e-9)
+    assert rank <= len(values) * (1 + 1e-9)
+    torch.testing.assert_close(spectrum.spectral_entropy(factor * eigenvalues).exp(), rank)
 
 
 def test_random_direction_moments_against_sampling() -> None:

@@ -10,8 +10,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "geomlib"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 HEAVY = (
-    "matplotlib", "seaborn", "lpips", "torchvision", "dask", "xarray", "papermill", "nbformat", "IPython", "typer", "pooch",
-    "requests", "cma", "scipy",
+    "matplotlib", "seaborn", "lpips", "torchvision", "dask", "xarray", "papermill", "nbformat", "IPython", "typer",
+    "pooch", "requests", "cma", "scipy",
 )  # fmt: skip
 RUNNER = {"runner", "plans", "process", "book", "cli", "results", "provenance", "execute", "notebook", "parameters"}
 NOT_NUMERICS = RUNNER | {"figures", "shapes"}

@@ -1,0 +1,107 @@
+"""Control networks keep what they promise to keep, lose the rest, and leave the original alone."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+import geomlib
+from geomlib import controls
+from geomlib.generators.spectral import SpectralLayer
+
+Control = Callable[[geomlib.Generator, int], geomlib.Generator]
+CONTROLS: dict[str, Control] = {
+    "shuffled": controls.shuffled,
+    "matched": controls.matched_gaussian,
+    "reinitialised": controls.reinitialised,
+}
+NAMES = {"shapes-dcgan": "z", "shapes-stylegan2": "w", "shapes-biggan": "noise"}
+every_generator = pytest.mark.parametrize("name", NAMES)
+every_control = pytest.mark.parametrize("kind", CONTROLS)
+
+
+def load(name: str) -> geomlib.Generator:
+    return geomlib.load_generator(name, space=NAMES[name])
+
+
+def state(generator: geomlib.Generator) -> dict[str, torch.Tensor]:
+    assert isinstance(generator.network, nn.Module)
+    return dict(generator.network.state_dict())
+
+
+@every_generator
+@every_control
+def test_original_stays_and_the_control_is_another_usable_network(name: str, kind: str) -> None:
+    G = load(name)
+    before = {key: value.clone() for key, value in state(G).items()}
+    random = torch.get_rng_state()
+    control = CONTROLS[kind](G, 3)
+    assert torch.equal(torch.get_rng_state(), random), "the global random state is no one's to change"
+    assert all(torch.equal(value, before[key]) for key, value in state(G).items())
+    latents = G.sample(8, seed=0)
+    assert torch.equal(control.sample(8, seed=0), latents), "a control is measured at the latents of the original"
+    images = control(latents)
+    assert torch.isfinite(images).all() and (images - G(latents)).abs().max() > 0.05
+    assert images.std(0).max() > 1e-3, "images still depend on the latent"
+    assert control.weights_hash != G.weights_hash and control.name != G.name and control.spec is None
+    assert control.space == G.space and not any(part.training for part in control.module.modules())  # type: ignore[attr-defined]
+
+
+@every_control
+def test_a_seed_decides(kind: str) -> None:
+    G = load("shapes-dcgan")
+    first, again, other = (CONTROLS[kind](G, seed).weights_hash for seed in (1, 1, 2))
+    assert first == again != other
+
+
+@every_generator
+def test_shuffling_keeps_every_number_of_a_tensor(name: str) -> None:
+    G = load(name)
+    control = state(controls.shuffled(G, 0))
+    moved = 0
+    for key, value in state(G).items():
+        if key.endswith(("weight_u", "weight_v")):
+            continue  # they only estimate a norm, and are estimated anew
+        assert torch.equal(control[key].flatten().sort().values, value.flatten().sort().values), key
+        moved += int(not torch.equal(control[key], value))
+        if not value.is_floating_point():
+            assert torch.equal(control[key], value)
+    assert moved > len(control) / 3
+
+
+def test_shuffled_spectral_layers_have_norm_one() -> None:
+    network = controls.shuffled(load("shapes-biggan"), 0).network
+    assert isinstance(network, nn.Module)
+    layers = [layer for layer in network.modules() if isinstance(layer, SpectralLayer)]
+    assert layers
+    for layer in layers:
+        norm = torch.linalg.matrix_norm(layer.normalised_weight().flatten(1), 2)
+        assert 0.95 < float(norm) < 1.25  # the power iteration approaches from above
+
+
+def test_matched_gaussian_has_mean_and_deviation_of_each_tensor() -> None:
+    G = load("shapes-dcgan")
+    control = state(controls.matched_gaussian(G, 0))
+    for key, value in state(G).items():
+        if value.is_floating_point() and value.numel() > 5000 and value.ndim == 4:
+            assert control[key].std() == pytest.approx(float(value.std()), rel=0.05)
+            assert float(control[key].mean() - value.mean()) == pytest.approx(0, abs=0.05 * float(value.std()))
+            fourth = ((control[key] - control[key].mean()) / control[key].std()).double().pow(4).mean()
+            assert float(fourth) == pytest.approx(3, abs=0.6), "the tails are those of a Gaussian"
+
+
+def test_reinitialising_forgets_the_training() -> None:
+    G = load("shapes-dcgan")
+    control = state(controls.reinitialised(G, 0))
+    weights = [key for key, value in state(G).items() if value.ndim == 4]
+    for key in weights:
+        both = torch.stack([control[key].flatten(), state(G)[key].flatten()]).double()
+        assert abs(float(torch.corrcoef(both)[0, 1])) < 6 / both.shape[1] ** 0.5, key
+
+
+@every_control
+def test_a_bare_function_has_no_weights(kind: str) -> None:
+    G = geomlib.Generator(lambda z: z[:, None, None].sigmoid(), latent_dim=2, output_range=(0, 1))
+    with pytest.raises(ValueError, match=r"expected one whose module is an nn\.Module"):
+        CONTROLS[kind](G, 0)

@@ -1,0 +1,99 @@
+"""Shares of known factors, against a generator whose latents *are* factors."""
+
+import pytest
+import torch
+from torch import Tensor
+
+import geomlib
+from geomlib import ground_truth, shapes
+from geomlib.homogeneity import random_frame
+from geomlib.shapes.networks import FactorReader, load_factor_reader
+
+COLUMNS = [shapes.FACTOR_NAMES.index(name) for name in ("x", "y", "size", "background_brightness")]
+
+
+def drawn(latents: Tensor) -> Tensor:
+    """Squares whose position, size and ground are linear in four latents; all else is the same."""
+    low = torch.tensor([factor.low for factor in shapes.FACTORS])
+    high = torch.tensor([factor.high for factor in shapes.FACTORS])
+    middle, half = (low + high) / 2, (high - low) / 2
+    factors = middle.repeat(len(latents), 1)
+    factors[:, 0] = 1.0
+    factors[:, COLUMNS] += 0.35 * half[COLUMNS] * latents.clamp(-2.8, 2.8)
+    return shapes.render(factors)
+
+
+@pytest.fixture(scope="module")
+def squares() -> geomlib.Generator:
+    return geomlib.Generator(drawn, latent_dim=4, output_range=(0, 1), name="squares")
+
+
+@pytest.fixture(scope="module")
+def reader() -> FactorReader:
+    return load_factor_reader()
+
+
+def test_shares_are_those_of_a_linear_map(squares: geomlib.Generator, reader: FactorReader) -> None:
+    bases = {"factors": torch.eye(4, dtype=torch.float64), "random": random_frame(4, 4, seed=1)}
+    found = ground_truth.factor_shares(squares, bases, (0, 1, 3, 4), reader, pairs=500, resamples=50)
+    assert found.axes == ("factors", "random") and found.shares.shape == (2, 4, 8)
+    for index, basis in enumerate(bases.values()):
+        for place, count in enumerate((0, 1, 3, 4)):
+            projection = basis[:, :count] @ basis[:, :count].T
+            # Of a factor that is linear in one latent, k axes carry the squared length of its projection.
+            expected = projection.diagonal()
+            measured = found.shares[index, place, COLUMNS]
+            assert (measured - expected).abs().max() < 0.12, (index, count)
+            assert (found.rest[index, place, COLUMNS] - (1 - expected)).abs().max() < 0.12
+    assert (found.low <= found.high + 1e-12)[..., COLUMNS].all()
+    assert found.confident.min() > 0.95 and found.reference > 0.95
+    torch.testing.assert_close(found.shares[:, 0, COLUMNS], torch.zeros(2, 4, dtype=torch.float64), atol=1e-9, rtol=0)
+    torch.testing.assert_close(found.shares[:, 3, COLUMNS], torch.ones(2, 4, dtype=torch.float64), atol=1e-6, rtol=0)
+
+
+def test_seed_decides_and_progress_counts(squares: geomlib.Generator, reader: FactorReader) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def shares(seed: int) -> Tensor:
+        axes = {"factors": torch.eye(4, dtype=torch.float64)}
+        found = ground_truth.factor_shares(
+            squares, axes, (1, 2), reader, pairs=20, seed=seed, resamples=5, progress=lambda *at: seen.append(at)
+        )
+        return found.shares[..., COLUMNS]
+
+    first, again, other = shares(0), shares(0), shares(1)
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert seen[:2] == [(1, 2), (2, 2)]
+
+
+def test_principal_axes_of_a_linear_map_are_its_singular_vectors() -> None:
+    random = torch.Generator().manual_seed(0)
+    frame = torch.linalg.qr(torch.randn(5, 5, generator=random, dtype=torch.float64)).Q
+    outward = torch.linalg.qr(torch.randn(48, 5, generator=random, dtype=torch.float64)).Q
+    matrix = (outward * torch.tensor([5.0, 4.0, 3.0, 2.0, 1.0])) @ frame.T
+    G = geomlib.Generator(
+        lambda z: (z.double() @ matrix.T).unflatten(1, (3, 4, 4)), latent_dim=5, output_range=None, name="linear map"
+    )
+    axes = ground_truth.principal_axes(G, 200, seed=0)
+    assert ((axes * frame).sum(0).abs() > 1 - 1e-6).all()
+    with pytest.raises(ValueError, match="expected more latents than 5"):
+        ground_truth.principal_axes(G, 5, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("axes", "counts", "pairs", "message"),
+    [
+        ({}, (1,), 10, "expected at least one"),
+        ({"a": torch.eye(4)}, (), 10, "expected at least one"),
+        ({"a": torch.eye(4)}, (1,), 1, "expected at least one"),
+        ({"a": torch.eye(3)}, (1,), 10, r"axes 'a': expected shape \(4, m\)"),
+        ({"a": torch.eye(4)[:, :2]}, (3,), 10, r"axes 'a': expected shape \(4, m\), m from 3"),
+        ({"a": 2 * torch.eye(4)}, (1,), 10, "axes 'a': expected orthonormal columns"),
+    ],
+)
+def test_impossible_arguments(
+    squares: geomlib.Generator, reader: FactorReader, axes: dict[str, Tensor], counts: tuple[int, ...], pairs: int,
+    message: str,
+) -> None:  # fmt: skip
+    with pytest.raises(ValueError, match=message):
+        ground_truth.factor_shares(squares, axes, counts, reader, pairs=pairs)
