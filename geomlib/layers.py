@@ -52,8 +52,9 @@ def _sizes(generator: Generator) -> dict[str, int]:
     """Size of the activation of each layer that has one, in the order of the forward pass."""
     network = _network(generator)
     names = [name for name, _ in network.named_modules() if name]
+    latents = generator.sample(1, seed=0)  # before the hooks are set: in W a sample passes the mapping network
     with torch.no_grad(), _captured(network, names) as outputs:
-        generator(generator.sample(1, seed=0))
+        generator(latents)
     return {name: found[0].numel() for name, found in outputs.items() if len(found) == 1 and found[0].shape[:1] == (1,)}
 
 

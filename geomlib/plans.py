@@ -107,6 +107,8 @@ def make_plan(root: Path, experiment: str, settings: Mapping[str, Any], given: M
 def comparisons(root: Path, profile: str) -> list[Plan]:
     """The further runs that the book compares, from `notebooks/runs.json`: each experiment there on each generator.
 
+    A run may name experiments of its own.
+
     Raises:
         ValueError: see `make_plan`.
     """
@@ -114,7 +116,8 @@ def comparisons(root: Path, profile: str) -> list[Plan]:
     if not source.is_file():
         return []
     wanted = json.loads(source.read_text(encoding="utf-8"))
-    return [
-        make_plan(root, experiment, settings | {"profile": profile}, {})
-        for settings in wanted["runs"] for experiment in wanted["experiments"]
-    ]  # fmt: skip
+    plans = []
+    for run in wanted["runs"]:
+        settings = {key: value for key, value in run.items() if key != "experiments"} | {"profile": profile}
+        plans += [make_plan(root, name, settings, {}) for name in run.get("experiments", wanted["experiments"])]
+    return plans

@@ -113,3 +113,11 @@ def test_the_network_is_left_as_it_was() -> None:
     assert all(not module._forward_hooks for module in net.modules())
     assert all(torch.equal(before[key], value) for key, value in net.state_dict().items())
     assert all(parameter.grad is None for parameter in net.parameters())
+
+
+def test_the_mapping_network_is_no_layer_of_its_own_space() -> None:
+    G = geomlib.load_generator("shapes-stylegan2", space="w")
+    names = layer_names(G)
+    assert names and not any(name.startswith("style") for name in names)
+    metrics = layer_metrics(G, G.sample(1, seed=0)[0], [names[0], names[-1]])
+    assert all(M.matrix.shape == (64, 64) for M in metrics.values())

@@ -142,7 +142,7 @@ def judge(model: nn.Module, samples: int = 5000) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the state, the samples and the weights")
-    parser.add_argument("--steps", type=int, default=5500)
+    parser.add_argument("--steps", type=int, default=7000)
     parser.add_argument("--eyes-steps", type=int, default=800, help="training of the critic's frozen features")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--naming", type=float, default=0.5, help="weight of the reward for confident naming")
@@ -180,6 +180,8 @@ def main() -> None:
         "what": f"{LATENT_DIM} latents to a note of 1.024 s at 16 kHz",
         "architecture": "wavegan",
         "config": CONFIG,
+        "latent_dim": LATENT_DIM,
+        "output_shape": [1, tones.LENGTH],
         "data": {"real": {"count": options.steps * options.batch_size, "seed": options.seed}},
         "recipe": {
             "critic": "heads on the features of a frozen network that reads factors, and on spectrograms; hinge loss",
