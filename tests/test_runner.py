@@ -249,7 +249,8 @@ out.number(copied=found["numbers"]["top"])"""
 def test_comparisons_are_planned_from_the_project(toy: Path) -> None:
     assert plans.comparisons(toy, "quick") == []
     (toy / "notebooks/runs.json").write_text(
-        '{"experiments": ["toy"], "runs": [{"generator": "torus", "space": "z"}, {"generator": "linear", "experiments": ["toy"]}]}'
+        '{"experiments": ["toy"], '
+        '"runs": [{"generator": "torus", "space": "z"}, {"generator": "linear", "experiments": ["toy"]}]}'
     )
     first, second = plans.comparisons(toy, "paper")
     assert first.folder == Path("results/torus--z--default--paper/toy")
