@@ -107,7 +107,7 @@ def make_plan(root: Path, experiment: str, settings: Mapping[str, Any], given: M
 def comparisons(root: Path, profile: str) -> list[Plan]:
     """The further runs that the book compares, from `notebooks/runs.json`: each experiment there on each generator.
 
-    A run may name experiments of its own.
+    A run may name experiments of its own, and parameters of these.
 
     Raises:
         ValueError: see `make_plan`.
@@ -118,6 +118,7 @@ def comparisons(root: Path, profile: str) -> list[Plan]:
     wanted = json.loads(source.read_text(encoding="utf-8"))
     plans = []
     for run in wanted["runs"]:
-        settings = {key: value for key, value in run.items() if key != "experiments"} | {"profile": profile}
-        plans += [make_plan(root, name, settings, {}) for name in run.get("experiments", wanted["experiments"])]
+        settings = {key: value for key, value in run.items() if key in SHARED} | {"profile": profile}
+        given = {key: value for key, value in run.items() if key not in (*SHARED, "experiments")}
+        plans += [make_plan(root, name, settings, given) for name in run.get("experiments", wanted["experiments"])]
     return plans

@@ -42,7 +42,7 @@ def run_name(generator: str = "", space: str = "", distance: str = "", profile: 
     def safe(spec: str) -> str:
         place, _, factory = spec.rpartition(":")
         place = Path(place).stem if place.endswith(".py") else place
-        return re.sub(r"[^A-Za-z0-9._]+", "-", f"{place}.{factory}" if place else factory).strip("-.") or "default"
+        return re.sub(r"[^A-Za-z0-9._+]+", "-", f"{place}.{factory}" if place else factory).strip("-.") or "default"
 
     return "--".join([safe(generator or DEFAULT_GENERATOR), safe(space), safe(distance), profile or "quick"])
 

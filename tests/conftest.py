@@ -75,7 +75,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("executed", ".*"))
             for file in ("_config.yml", "_toc.yml"):
                 shutil.copyfile(ROOT / file, root / file)
-            one_more = {"experiments": ["homogeneity"], "runs": [{"generator": "shapes-biggan", "space": "class"}]}
+            one_more = {"experiments": ["homogeneity"], "runs": [{"generator": "shapes-stylegan2", "space": "w"}]}
             (root / "notebooks/runs.json").write_text(json.dumps(one_more), encoding="utf-8")
     return root
 

@@ -59,10 +59,7 @@ def test_profiles_name_parameters_and_fit_their_types(name: str) -> None:
         assert parameters.check(name, known, overrides) == overrides
 
 
-@pytest.mark.notebooks
-@every_notebook
-def test_runs_at_its_smallest_parameters(name: str, run_smallest: Callable[[str], Path]) -> None:
-    folder = run_smallest(name)
+def check_results(name: str, folder: Path) -> None:
     executed = notebook.read(folder / f"{name}.ipynb")
     assert not notebook.errors(executed)
     outputs = [output for cell in executed["cells"] for output in cell.get("outputs", [])]
@@ -73,3 +70,17 @@ def test_runs_at_its_smallest_parameters(name: str, run_smallest: Callable[[str]
     assert {f"{figure}.png" for figure in summary["figures"]} == {path.name for path in folder.glob("*.png")}
     labelled = [cell for cell in executed["cells"] if "figure" in cell["metadata"].get("mystnb", {})]
     assert len(labelled) == len(summary["figures"]), "one figure per cell"
+
+
+@pytest.mark.notebooks
+@every_notebook
+def test_runs_at_its_smallest_parameters(name: str, run_smallest: Callable[[str], Path]) -> None:
+    check_results(name, run_smallest(name))
+
+
+@pytest.mark.notebooks
+@pytest.mark.parametrize("name", [name for name in NAMES if "generator" in parameters.inspect(path_of(name))])
+def test_runs_on_another_generator(name: str, shared: Path) -> None:
+    """On three classes: a small space with few latents, and none of the defaults."""
+    settings = {"profile": "smallest", "generator": "shapes-biggan", "space": "class"}
+    check_results(name, runner.run([name], root=shared, settings=settings)[0])

@@ -89,6 +89,7 @@ def test_a_setting_that_the_notebook_lacks_passes_and_names_the_run(toy: Path) -
 def test_run_names_are_safe_on_file_systems() -> None:
     assert provenance.run_name() == "shapes-dcgan--default--default--quick"
     assert provenance.run_name("examples/my_gan.py:factory", "w") == "my_gan.factory--w--default--quick"
+    assert provenance.run_name("shapes-stylegan2", "w+") == "shapes-stylegan2--w+--default--quick", "not that of w"
     assert provenance.run_name("pack.age:make", "", "a b/c.py:d") == "pack.age.make--default--c.d--quick"
     assert not re.search(r'[\\/:*?"<>| ]', provenance.run_name("..\\a:b*", "c?d", "<e>", "paper"))
 
@@ -250,9 +251,10 @@ def test_comparisons_are_planned_from_the_project(toy: Path) -> None:
     assert plans.comparisons(toy, "quick") == []
     (toy / "notebooks/runs.json").write_text(
         '{"experiments": ["toy"], '
-        '"runs": [{"generator": "torus", "space": "z"}, {"generator": "linear", "experiments": ["toy"]}]}'
+        '"runs": [{"generator": "torus", "space": "z"}, {"generator": "linear", "experiments": ["toy"], "share": 0.1}]}'
     )
     first, second = plans.comparisons(toy, "paper")
     assert first.folder == Path("results/torus--z--default--paper/toy")
     assert first.parameters["positions"] == 5 and first.parameters["generator"] == "torus"
+    assert second.parameters["share"] == 0.1 and second.parameters["positions"] == 5
     assert (first.label, second.label) == ("toy (torus, z)", "toy (linear)")
