@@ -11,7 +11,7 @@ import pytest
 from filelock import FileLock
 from nbformat import v4
 
-from geomlib import book, runner
+from geomlib import book, provenance, runner
 
 ROOT = Path(__file__).parent.parent
 PAGES = book.pages(ROOT)
@@ -97,7 +97,7 @@ def built(shared: Path, run_smallest: Callable[[str], Path]) -> Path:
     with FileLock(f"{shared}-book.lock"):
         for name in PAGES:
             run_smallest(name)
-        place = shared / "_build" / runner.provenance.run_name(profile="smallest") / "html"
+        place = shared / "_build" / provenance.run_name(profile="smallest") / "html"
         if not place.exists():
             book.build(root=shared, settings=SMALLEST)
     return place

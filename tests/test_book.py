@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import PAGES, ROOT, SETUP, write_notebook
 
-from geomlib import book, notebook, runner
+from geomlib import book, notebook, provenance, runner
 
 LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "video": "src"}
 
@@ -97,7 +97,7 @@ def test_every_figure_has_its_alternative_text_and_caption(built: Path, shared: 
     for name in PAGES:
         text = (built / f"book/executed/{name}.html").read_text(encoding="utf-8")
         images = [attributes for tag, attributes in Tags(built / f"book/executed/{name}.html").found if tag == "img"]
-        folder = shared / "results" / runner.provenance.run_name(profile="smallest") / name
+        folder = shared / "results" / provenance.run_name(profile="smallest") / name
         figures = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["figures"]
         shown = [image.get("alt", "") for image in images]
         for figure, said in figures.items():

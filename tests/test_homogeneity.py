@@ -172,6 +172,7 @@ def test_rotated_eigenpairs_keep_the_spectrum_and_lose_the_axes() -> None:
 
 
 @settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.integers(2, 8), st.data())
 def test_overlap_against_principal_angles(n: int, data: st.DataObject) -> None:
     k = data.draw(st.integers(1, n))

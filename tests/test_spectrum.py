@@ -5,7 +5,7 @@ import math
 import pytest
 import scipy.stats
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomlib import spectrum
@@ -45,6 +45,7 @@ def test_spectral_entropy_by_hand_and_against_scipy() -> None:
     assert spectrum.spectral_entropy(rows).tolist() == pytest.approx(list(scipy.stats.entropy(rows.double(), axis=1)))
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=30), st.floats(1e-3, 1e3))
 def test_counts_of_dimensions_are_ordered(values: list[float], factor: float) -> None:
     """Rényi entropies fall with their order: 1 <= participation ratio <= effective rank <= n, at any scale."""
