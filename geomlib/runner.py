@@ -94,6 +94,9 @@ def run_plans(
 
 
 def _run_stage(root: Path, plans: Sequence[Plan], threads: int, at_once: int, say: Say) -> None:
+    if plans:  # the list of fonts is made here where it is missing: in a notebook, its warning would stand on the page
+        import matplotlib.font_manager  # noqa: F401
+
     def one(plan: Plan) -> None:
         say(f"{plan.label}: running")
         say(f"{plan.label}: done in {execute(root, plan, threads, say):.1f} s")

@@ -171,7 +171,6 @@ def test_rotated_eigenpairs_keep_the_spectrum_and_lose_the_axes() -> None:
     assert torch.equal(homogeneity.rotated_eigenpairs((values, frame), seed=0)[1], null[1])
 
 
-@settings(deadline=None)
 @settings(deadline=None, max_examples=50)
 @given(st.integers(2, 8), st.data())
 def test_overlap_against_principal_angles(n: int, data: st.DataObject) -> None:
