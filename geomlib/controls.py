@@ -20,6 +20,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.spectral_norm import SpectralNorm
 
@@ -29,7 +30,7 @@ from geomlib.generators.pgan import ScaledLayer
 from geomlib.generators.spectral import SpectralLayer
 
 _POWER_STEPS = 30
-# Passes with batch statistics until running ones, that move by a tenth, have forgotten all but 0.5 % of their start.
+# Passes with batch statistics until running ones that move by a tenth have forgotten all but 0.5 % of their start.
 _PASSES, _BATCH = 50, 16
 
 
@@ -93,12 +94,18 @@ def reinitialised(generator: Generator, seed: int) -> Generator:
     with torch.random.fork_rng([generator.device] if generator.device.type == "cuda" else []), torch.no_grad():
         control = _control(generator, "untrained", seed, reset)
         assert isinstance(control.module, nn.Module)
+        norms = [part for part in control.module.modules() if isinstance(part, _BatchNorm)]
+        momenta = [norm.momentum for norm in norms]
         control.module.train()
+        for norm in norms:
+            norm.momentum = None  # the plain average of all batches
         for batch in control.sample(_PASSES * _BATCH, seed).split(_BATCH):
             before = [buffer.clone() for buffer in control.module.buffers()]
             control.module(batch)
             if all(map(torch.equal, before, control.module.buffers())):
                 break  # nothing to estimate
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
         control.module.eval()
     return control
 
@@ -156,8 +163,9 @@ def _initialise(module: nn.Module) -> None:
         else:
             nn.init.normal_(parameter, std=_deviation(module, parameter))
     for name, buffer in module.named_buffers(recurse=False):
-        if not callable(reset) and name.endswith(("mean", "means", "var", "vars")):
-            buffer.fill_(float("var" in name))
+        # Zero, not one, because the average that moves on from here must forget it, whatever its own size.
+        if not callable(reset) and name.startswith(("running_", "stored_")):
+            buffer.zero_()
     match module:
         case ScaledLayer():
             if module.scale != 1.0:

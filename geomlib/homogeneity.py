@@ -132,7 +132,8 @@ def consistency(
 def _entry_correlation(products: Tensor, values: Tensor, vectors: Tensor) -> Tensor:
     """Pearson correlation of all entries from the inner products `(P, P)` of the tensors and their sums of entries."""
     # The sum of all entries of λ v vᵀ is λ (Σ v)².
-    sums = (values * vectors.sum(1, dtype=torch.float64).cpu().square()).sum(1)
+    totals = torch.stack([vector.double().sum(0) for vector in vectors]).cpu()
+    sums = (values * totals.square()).sum(1)
     covariance = products - sums[:, None] * sums / vectors.shape[1] ** 2
     scale = covariance.diagonal().sqrt()
     return covariance / scale[:, None] / scale

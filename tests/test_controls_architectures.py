@@ -1,4 +1,4 @@
-"""Control networks of every architecture: what changes, what stays, and that new weights are those of new networks."""
+"""Controls of every architecture and of a user's: what changes, what stays, new weights as those of new networks."""
 
 import json
 from functools import cache
@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from geomlib.controls import matched_gaussian, reinitialised, shuffled
 from geomlib.distances import load_distance
-from geomlib.generators import Generator, analytic, build
+from geomlib.generators import Generator, build
 from geomlib.generators.architectures import ARCHITECTURES
+from geomlib.generators.biggan_deep import TruncatedNorm
 from geomlib.generators.interface import View
 from geomlib.generators.spaces import as_generator
 from geomlib.generators.spectral import SpectralLayer
@@ -70,8 +71,6 @@ def test_a_new_generator_and_the_old_one_as_it_was(control: Any, architecture: s
     assert torch.equal(C.sample(3, 1), G.sample(3, 1))
     images = C(C.sample(3, 1))
     assert images.isfinite().all() and images.shape == G(G.sample(3, 1)).shape
-    assert same(state(control(G, 0)), state(C))
-    assert not same(state(control(G, 1)), state(C))
 
 
 @each
@@ -106,31 +105,19 @@ def test_matched_gaussians_have_the_moments(architecture: str) -> None:
             assert float(after[name].std()) == pytest.approx(spread, rel=5 / (2 * size) ** 0.5)
 
 
-def test_matched_gaussians_lose_heavy_tails() -> None:
-    G = small("dcgan")
-    assert isinstance(G.network, nn.Module)
-    weight = G.network.get_parameter("formatLayer.weight")
-    weight.copy_(weight.sign() * weight.abs() ** 6)
-    tails = [
-        float((tensor - tensor.mean()).pow(4).mean() / tensor.var() ** 2)
-        for tensor in (state(control(G, 0))["formatLayer.weight"] for control in (shuffled, matched_gaussian))
-    ]
-    assert tails[0] > 8 and tails[1] == pytest.approx(3, abs=1)
-
-
 @each
 def test_new_weights_are_those_of_a_new_network(architecture: str) -> None:
     """Tensors that start as constants are equal, random ones have the same mean and spread as the constructor's."""
     C = reinitialised(small(architecture), 0)
     fresh, after = build(architecture, **config(architecture)), state(C)
     spectral = [name for name, part in fresh.named_modules() if isinstance(part, SpectralLayer)]
-    for name, value in fresh.named_parameters():
-        value, new = value.detach().flatten(), after[name].flatten()
+    for name, parameter in fresh.named_parameters():
+        value, new = parameter.detach().flatten(), after[name].flatten()
         if name.rpartition(".")[0] in spectral and name.endswith(("weight", "weight_orig")):
             value, new = value / value.std(), new / new.std()  # its scale is divided away
-        if value.unique().numel() <= 2:
+        if new.unique().numel() <= 2 < value.numel() or not value.any():
             assert torch.equal(new, value), name
-        else:
+        elif value.numel() > 2:
             expected, size = float(value.std()), value.numel()
             assert float(new.std()) == pytest.approx(expected, rel=8 / (2 * size) ** 0.5), name
             assert abs(float(new.mean() - value.mean())) < 8 * expected / size**0.5, name
@@ -139,25 +126,32 @@ def test_new_weights_are_those_of_a_new_network(architecture: str) -> None:
 @pytest.mark.parametrize("architecture", ["stylegan", "stylegan2"])
 def test_new_networks_keep_filters_and_noise(architecture: str) -> None:
     G = small(architecture)
-    before, after = (dict(part.network.named_buffers()) for part in (G, reinitialised(G, 0)))  # type: ignore[union-attr]
-    assert before and same(before, after)
+    C = reinitialised(G, 0)
+    assert isinstance(G.network, nn.Module) and isinstance(C.network, nn.Module)
+    before = dict(G.network.named_buffers())
+    assert before and same(before, dict(C.network.named_buffers()))
 
 
 @torch.no_grad()
 def test_statistics_of_a_new_network_are_its_own() -> None:
     C = reinitialised(small("dcgan"), 0)
     assert isinstance(C.network, nn.Module)
-    network, seen = C.network, {}
+    network, seen = C.network, dict[str, Tensor]()
+
+    def watch(name: str, part: nn.Module) -> None:
+        part.register_forward_hook(lambda _, inputs, __: seen.update({name: inputs[0]}))
+
     for name, part in network.named_modules():
         if isinstance(part, nn.BatchNorm2d):
-            part.register_forward_hook(lambda _, inputs, __, name=name: seen.setdefault(name, inputs[0]))
-    C(C.sample(500, 5))
-    assert seen
+            watch(name, part)
+    C(C.sample(2000, 5))
+    assert len(seen) == 4
     for name, features in seen.items():
         variance, mean = torch.var_mean(features, dim=(0, 2, 3))
         norm = network.get_submodule(name)
-        assert ((norm.get_buffer("running_var") / variance).log().abs() < 0.5).all()
-        assert ((norm.get_buffer("running_mean") - mean).abs() < 0.3 * variance.sqrt()).all()
+        assert ((norm.get_buffer("running_var") / variance).log().abs() < 0.2).all()
+        assert ((norm.get_buffer("running_mean") - mean).abs() < 0.2 * variance.sqrt()).all()
+        assert norm.momentum == 0.1
 
 
 @pytest.mark.parametrize("architecture", ["biggan_deep", "bigbigan"])
@@ -246,7 +240,18 @@ def test_a_control_has_a_metric_tensor(control: Any) -> None:
     assert (M.eigenvalues[:, 0] > 0).all()
 
 
-@each_control
-def test_without_weights_there_is_no_control(control: Any) -> None:
-    with pytest.raises(ValueError, match="generator: expected one whose module is an nn.Module.*sphere has a function"):
-        control(analytic.sphere(), 0)
+@torch.no_grad()
+def test_statistics_of_a_new_biggan_are_its_own() -> None:
+    G = small("biggan_deep")
+    assert isinstance(G.network, nn.Module)
+    for name, buffer in G.network.named_buffers():
+        buffer.mul_(1e4 if "running" in name else 1.0)  # nothing of the original's may be left
+    C = reinitialised(G, 0)
+    assert isinstance(C.network, nn.Module)
+    norms = [part for part in C.network.modules() if isinstance(part, TruncatedNorm)]
+    seen: list[Tensor] = []
+    norms[-1].register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    C(C.sample(1000, 5))
+    variance, mean = torch.var_mean(seen[0], dim=(0, 2, 3))
+    assert ((norms[-1].running_vars / variance).log().abs() < 0.7).all()
+    assert ((norms[-1].running_means - mean).abs() < 0.5 * variance.sqrt()).all()

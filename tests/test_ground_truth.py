@@ -1,5 +1,7 @@
 """Shares of known factors, against a generator whose latents *are* factors."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -7,7 +9,7 @@ from torch import Tensor
 import geomlib
 from geomlib import ground_truth, shapes
 from geomlib.homogeneity import random_frame
-from geomlib.shapes.networks import FactorReader, load_factor_reader
+from geomlib.shapes.networks import FactorReader, Readings, load_factor_reader
 
 COLUMNS = [shapes.FACTOR_NAMES.index(name) for name in ("x", "y", "size", "background_brightness")]
 
@@ -49,6 +51,43 @@ def test_shares_are_those_of_a_linear_map(squares: geomlib.Generator, reader: Fa
     assert found.confident.min() > 0.95 and found.reference > 0.95
     torch.testing.assert_close(found.shares[:, 0, COLUMNS], torch.zeros(2, 4, dtype=torch.float64), atol=1e-9, rtol=0)
     torch.testing.assert_close(found.shares[:, 3, COLUMNS], torch.ones(2, 4, dtype=torch.float64), atol=1e-6, rtol=0)
+
+
+class Plain(FactorReader):
+    """Takes for an image the factors themselves."""
+
+    def read(self, images: Tensor, batch_size: int = 250) -> Readings:
+        probabilities = torch.nn.functional.one_hot(images[:, 0].long(), 4).float()
+        return Readings(probabilities, images, torch.zeros(len(images), 128))
+
+
+def test_interactions_circles_angles_and_classes_in_closed_form() -> None:
+    def factors(z: Tensor) -> Tensor:
+        shape = (z[:, 5] > -0.43).float() + (z[:, 5] > 0.43).float()
+        hue = (z[:, 0] + 0.5 * z[:, 3]) / (2 * math.pi)
+        angle = 10 * z[:, 2] + 5 * z[:, 3]
+        return torch.stack([shape, z[:, 0] * z[:, 1], z[:, 0], z[:, 1], angle, hue, z[:, 4] / 9, z[:, 4] ** 2], 1)
+
+    def circular(first: float, other: float) -> tuple[float, float]:
+        """Variance that the first part of a sum of two normal turns explains, and all, from E exp(iu) = exp(-s²/2)."""
+        return math.exp(-(other**2)) * (1 - math.exp(-(first**2))), 1 - math.exp(-(first**2) - other**2)
+
+    G = geomlib.Generator(factors, 6, output_range=None, name="factors")
+    found = ground_truth.factor_shares(G, {"latents": torch.eye(6)}, range(7), Plain(), pairs=3000, resamples=20)
+    expected = torch.zeros(7, 8, dtype=torch.float64)
+    turns = [circular(fold * math.radians(10), fold * math.radians(5)) for fold in (4, 3)]
+    explained, whole = circular(1, 0.5)
+    # From which count on all of a factor is carried; a product of two latents is carried by both or not at all.
+    for column, latents in enumerate((6, 2, 1, 2, 4, 4, 5, 5)):
+        expected[latents:, column] = 1
+    expected[1:4, 5] = explained / whole
+    expected[3, 4] = sum(part for part, _ in turns) / sum(part for _, part in turns)
+    assert (found.shares[0] - expected).abs().max() < 0.06
+    reverse = ground_truth.factor_shares(
+        G, {"reversed": torch.eye(6).flip(1)}, range(6, -1, -1), Plain(), pairs=3000, resamples=20
+    )
+    assert (found.rest[0] - reverse.shares[0]).abs().max() < 0.06
+    assert found.rest[0, 1, 1] < 0.06, "what a product carries is an interaction"
 
 
 def test_seed_decides_and_progress_counts(squares: geomlib.Generator, reader: FactorReader) -> None:

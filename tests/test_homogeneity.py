@@ -18,7 +18,8 @@ def metrics(frames: torch.Tensor, spectra: torch.Tensor, floor: float = 0.0) -> 
 
 def random_frames(count: int, n: int, seed: int) -> torch.Tensor:
     random = torch.Generator().manual_seed(seed)
-    return torch.linalg.qr(torch.randn(count, n, n, generator=random, dtype=torch.float64)).Q
+    frames: torch.Tensor = torch.linalg.qr(torch.randn(count, n, n, generator=random, dtype=torch.float64)).Q
+    return frames
 
 
 def test_against_a_plain_loop() -> None:
