@@ -1,0 +1,45 @@
+"""The house style, applied for one drawing alone and never globally."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
+
+import matplotlib as mpl
+import numpy as np
+import seaborn as sns
+from cycler import cycler
+from matplotlib.figure import Figure
+from torch import Tensor
+
+Parameters = ParamSpec("Parameters")
+MARKERS = "osD^vPX*<>"
+
+
+def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
+    """One house style for all figures, applied for the drawing alone and never globally."""
+
+    @wraps(draw)
+    def drawn(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Figure:
+        settings = {
+            "axes.prop_cycle": cycler(color=sns.color_palette("colorblind")),
+            "axes.titlesize": 11, "axes.labelsize": 11, "legend.fontsize": 9, "axes.grid": True, "grid.alpha": 0.4,
+            "figure.facecolor": "white", "axes.axisbelow": True, "svg.hashsalt": "geomlib",
+        }  # fmt: skip
+        with mpl.rc_context(
+            {**sns.axes_style("ticks"), **sns.plotting_context("notebook", font_scale=0.9), **settings}
+        ):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def array(values: Any) -> Any:
+    """A numpy array of numbers or of a tensor, which is float64 then."""
+    return values.detach().cpu().double().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
+    """A figure of `width` by `height` inches and its axes `(rows, columns)`."""
+    # Built without pyplot: no global list of open figures, nothing shown twice in a notebook.
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)

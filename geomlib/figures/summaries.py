@@ -1,0 +1,80 @@
+"""Matrices, bars and intervals."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from geomlib.figures.style import array, new_figure, styled
+
+
+@styled
+def matrices(
+    values: Mapping[str, Any],
+    xlabel: str,
+    ylabel: str,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    names: Sequence[str] = (),
+) -> Figure:
+    """Matrices as heat maps on one colour scale, two beside each other; `names` stand at every row and column."""
+    columns = min(2, len(values))
+    rows = -(-len(values) // columns)
+    figure, axes = new_figure(3.3 * columns + 0.8, 3.3 * rows, rows, columns, sharex=True, sharey=True)
+    scale = [array(matrix) for matrix in values.values()]
+    low, high = (np.nanmin(scale) if low is None else low), (np.nanmax(scale) if high is None else high)
+    for axis, (label, matrix) in zip(axes.flat, values.items(), strict=False):
+        drawn = axis.imshow(array(matrix), cmap="viridis", vmin=low, vmax=high, interpolation="nearest")
+        axis.set(title=label)
+        for side in (axis.xaxis, axis.yaxis):
+            side.set_major_locator(MaxNLocator(integer=True))
+            if names:
+                side.set_ticks(range(len(names)), names)
+        if max(map(len, names), default=0) > 3:
+            axis.tick_params("x", rotation=90)
+        axis.grid(False)
+    for axis in axes.flat[len(values) :]:
+        axis.set_axis_off()
+    for axis in axes[-1]:
+        axis.set_xlabel(xlabel)
+    for axis in axes[:, 0]:
+        axis.set_ylabel(ylabel)
+    figure.colorbar(drawn, ax=axes.ravel().tolist(), shrink=0.9)
+    return figure
+
+
+@styled
+def bars(values: Mapping[str, Mapping[str, float]], ylabel: str, rotate: bool = False) -> Figure:
+    """Grouped bars: one group a key of the inner mappings, one colour and hatch a key of the outer."""
+    figure, axes = new_figure(7.0, 3.6)
+    groups = list(next(iter(values.values())))
+    width = 0.8 / len(values)
+    for index, (label, row) in enumerate(values.items()):
+        offsets = np.arange(len(groups)) + (index - (len(values) - 1) / 2) * width
+        axes[0, 0].bar(offsets, [row[group] for group in groups], width, label=label, hatch=("", "//", "..")[index % 3])
+    axes[0, 0].set_xticks(range(len(groups)), groups, rotation=30 if rotate else 0, ha="right" if rotate else "center")
+    axes[0, 0].set_ylabel(ylabel)
+    axes[0, 0].grid(False, axis="x")
+    figure.legend(loc="outside upper right", ncols=len(values), frameon=False)
+    return figure
+
+
+@styled
+def intervals(
+    values: Mapping[str, Mapping[str, Sequence[float]]], nulls: Mapping[str, Mapping[str, float]], null: str
+) -> Figure:  # fmt: skip
+    """A panel a quantity, a row a key of the inner mappings: value with its interval; a cross for the `null` model."""
+    figure, axes = new_figure(7.0, 1.4 + 0.28 * len(next(iter(values.values()))), 1, len(values), sharey=True)
+    for axis, (quantity, rows) in zip(axes[0], values.items(), strict=True):
+        middle, low, high = np.array(list(rows.values())).T
+        heights = np.arange(len(rows))[::-1]
+        axis.hlines(heights, low, high, lw=2)
+        axis.plot(middle, heights, "o", label="mean and interval")
+        axis.plot(list(nulls[quantity].values()), heights, "x", color="0.4", label=null)
+        axis.set_yticks(heights, list(rows))
+        axis.set_xlabel(quantity)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
+    return figure
