@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 # Features at a time: small enough for the cache, large enough for the matrix product.
-CHUNK = 8192
+CHUNK = 4096
 # Below this many columns a symmetric product is not split any further.
-_SPLIT = 48
+_SPLIT = 256
 # Compute capabilities of NVIDIA GPUs that multiply float64 at half or a quarter of the float32 rate.
 _FAST_FLOAT64 = {(6, 0), (7, 0), (8, 0), (9, 0), (10, 0)}
 

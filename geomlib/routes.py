@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from geomlib.constant_operands import ConstantOperands
 from geomlib.memory import Plan, is_out_of_memory
 
 logger = logging.getLogger(__name__)
@@ -119,7 +120,8 @@ class Linearisation:
             derivative: Tensor = torch.func.jvp(self.function, (self.z,), (tangent,))[1]
             return derivative
 
-        columns: Tensor = torch.func.vmap(column)(rows)
+        with ConstantOperands():
+            columns: Tensor = torch.func.vmap(column)(rows)
         return columns
 
     @cached_property

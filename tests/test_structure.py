@@ -16,7 +16,7 @@ HEAVY = (
 RUNNER = {"runner", "plans", "process", "book", "cli", "results", "provenance", "execute", "notebook", "parameters"}
 NOT_NUMERICS = RUNNER | {"figures", "shapes"}
 # What stands between a latent and its metric tensor: to be read in one sitting.
-METRIC = ("metric", "operator", "operators", "pullback", "routes", "gram", "memory")
+METRIC = ("metric", "operator", "operators", "pullback", "routes", "constant_operands", "gram", "memory")
 
 
 def name_of(path: Path) -> str:

@@ -55,7 +55,9 @@ class LpipsFeatures(nn.Module):
         parts = []
         for index, maps in enumerate(self.trunk(images * self.scale + self.shift)):  # grey becomes three channels here
             roots = self.get_buffer(f"roots{index}") / math.sqrt(maps.shape[2] * maps.shape[3])
-            parts.append((maps[:, self.get_buffer(f"channels{index}")] * (roots / _lengths(maps))).flatten(1))
+            # Times an inverse, not over a length: a quotient of tensors has the dearer tangent.
+            weighted = maps[:, self.get_buffer(f"channels{index}")] * roots
+            parts.append((weighted * _lengths(maps).reciprocal()).flatten(1))
         return torch.cat(parts, 1)
 
     def _check(self, images: Tensor) -> None:
