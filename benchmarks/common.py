@@ -5,6 +5,7 @@ import copy
 import importlib.metadata
 import importlib.util
 import json
+import os
 import platform
 import statistics
 import sys
@@ -19,6 +20,9 @@ from torch.nn import functional
 
 import geomlib
 from geomlib.generators.architectures import ARCHITECTURES
+from geomlib.gram import gram
+from geomlib.metric import noise_floor
+from geomlib.operators import PullbackOperator
 
 RESULTS = Path(__file__).parent / "results"
 PEERS = {"curvlinops": "curvlinops-for-pytorch", "hessian_eigenthings": "hessian-eigenthings"}
@@ -28,8 +32,12 @@ Case = Callable[[], Any]
 def arguments(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--generator", default="dcgan", help="an architecture (random weights), or any generator")
-    parser.add_argument("--distance", default="lpips-squeeze")
+    parser.add_argument("--space", default="", help="latent space, where a generator has several")
+    parser.add_argument("--distance", default="", help="default: lpips-squeeze, or that of a trained generator")
     parser.add_argument("--pretrained", action="store_true", help="LPIPS with its own trunk, not a random one")
+    parser.add_argument(
+        "--decades", type=float, default=0.0, help="let the latents' strengths fall over so many decades"
+    )
     parser.add_argument("--size", type=int, default=0, help="resize images to this many pixels; 0: as they are")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
@@ -71,12 +79,13 @@ class Problem:
             network = geomlib.generators.build(options.generator)
             self.generator = self._random(options.generator, network, options.seed)
         else:
-            self.generator = geomlib.load_generator(options.generator)
+            self.generator = geomlib.load_generator(options.generator, options.space)
         self.generator = self.generator.to(options.device, torch.float32)
-        if options.size:
-            self.generator = resized(self.generator, options.size)
+        if options.size or options.decades:
+            self.generator = copy.copy(self.generator)
+            self.generator.module = Wrapped(self.generator.module, self.generator.latent_dim, options)
         self.z = self.generator.sample(1, seed=options.seed)[0]
-        name = "mse" if options.quick else options.distance
+        name = "mse" if options.quick else options.distance or self.generator.default_distance
         chosen = {"pretrained": options.pretrained} if name.startswith("lpips") else {}
         self.distance = geomlib.load_distance(name, device=options.device, **chosen)
         self._exact_distance = geomlib.load_distance(name, dtype=torch.float64, **chosen)
@@ -89,35 +98,46 @@ class Problem:
         unit_scale(network, torch.randn(16, network.latent_dim, generator=random))
         return geomlib.Generator(network, network.latent_dim, network.output_range, name=name)
 
-    def exact(self) -> Tensor:
-        """The matrix from a float64 run on the CPU."""
-        exact = self.generator.to("cpu", torch.float64)
-        return geomlib.metric_tensor(exact, self.z.cpu().double(), self._exact_distance).matrix
+    def exact(self, count: int = 0) -> Tensor:
+        """The matrix, or the block of its first `count` rows and columns, from a float64 run on the CPU."""
+        exact, z = self.generator.to("cpu", torch.float64), self.z.cpu().double()
+        if not 0 < count < self.columns:
+            return geomlib.metric_tensor(exact, z, self._exact_distance).matrix
+        columns = PullbackOperator(exact, z, self._exact_distance).columns(torch.eye(self.columns).double()[:count])
+        return 2 * columns @ columns.mT
+
+    def block(self, count: int = 0) -> geomlib.Metric:
+        """The metric in the working precision, or the block of its first `count` rows and columns."""
+        if not 0 < count < self.columns:
+            return geomlib.metric_tensor(self.generator, self.z, self.distance)
+        operator = PullbackOperator(self.generator, self.z, self.distance)
+        columns = operator.columns(torch.eye(self.columns).to(self.z)[:count])
+        matrix = 2 * gram(columns, columns)
+        return geomlib.Metric.from_matrix(matrix, noise_floor(operator, matrix))
 
     def features(self, latents: Tensor) -> Tensor:
         assert self.distance.features is not None
         return self.distance.features(self.generator(latents))
 
-    def forward_passes(self, tile: int) -> None:
+    def forward_passes(self, count: int, batch: int) -> None:
         with torch.no_grad():
-            for latents in self.z.repeat(self.columns, 1).split(tile):
+            for latents in self.z.repeat(count, 1).split(batch):
                 self.features(latents)
 
 
-def resized(generator: geomlib.Generator, size: int) -> geomlib.Generator:
-    inner, moved = generator.module, copy.copy(generator)
+class Wrapped(nn.Module):
+    """A network whose latents act with falling strength, as those of a trained one, and whose images are resized."""
 
-    class Resized(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = inner
-            self.training = False
+    def __init__(self, inner: nn.Module, latent_dim: int, options: argparse.Namespace) -> None:
+        super().__init__()
+        self.inner, self.size, self.training = inner, options.size, False
+        self.register_buffer("strengths", torch.logspace(0, -options.decades, latent_dim, device=options.device))
 
-        def forward(self, latents: Tensor) -> Tensor:
-            return functional.interpolate(self.inner(latents), size=(size, size), mode="bilinear", align_corners=True)
-
-    moved.module = Resized()
-    return moved
+    def forward(self, latents: Tensor) -> Tensor:
+        images = self.inner(latents * self.strengths)
+        if not self.size:
+            return images
+        return functional.interpolate(images, size=(self.size, self.size), mode="bilinear", align_corners=True)
 
 
 # Peers, on the same problem: the latent is the parameter of a model, the loss the squared feature distance.
@@ -206,11 +226,14 @@ def write(what: str, options: argparse.Namespace, problem: Problem, rows: dict[s
     content = {
         "benchmark": what,
         "generator": problem.generator.name,
+        "space": problem.generator.space,
+        "decades": options.decades,
         "distance": problem.distance.name,
         "columns": problem.columns,
         "image_shape": problem.generator.image_shape,
         "device": torch.cuda.get_device_name() if cuda else processor(),
         "threads": options.threads,
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,  # of the machine, in processes, at the end
         "repeats": options.repeats,
         "seed": options.seed,
         "python": platform.python_version(),
@@ -218,8 +241,9 @@ def write(what: str, options: argparse.Namespace, problem: Problem, rows: dict[s
         **more,
         "rows": rows,
     }
-    size = f"-{options.size}px" if options.size else ""
-    path = options.output or RESULTS / f"{what}--{problem.generator.name}{size}--{options.device.split(':')[0]}.json"
+    marks = [f"{options.size}px" * bool(options.size), "steep" * bool(options.decades), options.space]
+    name = "-".join(filter(None, [problem.generator.name, *marks]))
+    path = options.output or RESULTS / f"{what}--{name}--{options.device.split(':')[0]}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(path)
