@@ -91,13 +91,18 @@ def histograms(values: Mapping[str, Any], xlabel: str, bins: int = 40) -> Figure
 
 
 @styled
-def scatter(x: Any, groups: Mapping[str, Any], xlabel: str, ylabel: str) -> Figure:
-    """Several groups of points over one `x`, told apart by colour and marker."""
+def scatter(
+    x: Any, groups: Mapping[str, Any], xlabel: str, ylabel: str, *, logx: bool = False, logy: bool = False
+) -> Figure:  # fmt: skip
+    """Several groups of points over one `x` (its first values, for a shorter group), told apart by colour and marker."""
     figure, axes = new_figure(7.0, 3.8)
     for index, (label, y) in enumerate(groups.items()):
-        axes[0, 0].plot(array(x), array(y), MARKERS[index], ms=2.5, alpha=0.4, lw=0, label=label)
-    axes[0, 0].set(xlabel=xlabel, ylabel=ylabel)
-    axes[0, 0].legend(frameon=True, markerscale=2)
+        size = 2.5 if len(array(y)) > 50 else 5
+        axes[0, 0].plot(array(x)[: len(array(y))], array(y), MARKERS[index], ms=size, alpha=0.4, lw=0, label=label)
+    axes[0, 0].set(
+        xlabel=xlabel, ylabel=ylabel, xscale="log" if logx else "linear", yscale="log" if logy else "linear"
+    )  # fmt: skip
+    axes[0, 0].legend(frameon=True, markerscale=2 if size < 5 else 1)
     return figure
 
 
