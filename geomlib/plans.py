@@ -10,7 +10,9 @@ from geomlib import notebook, parameters, provenance
 
 SHARED = ("generator", "space", "weights", "distance", "device", "seed", "profile")
 PROFILES = ("quick", "paper", "smallest")
-NOT_NUMERICS = ("runner.py", "plans.py", "process.py", "cli.py", "book.py", "execute.py")
+NOT_NUMERICS = (
+    "runner.py", "plans.py", "process.py", "cli.py", "options.py", "invert_command.py", "book.py", "execute.py"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

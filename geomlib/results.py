@@ -109,7 +109,7 @@ class Results:
         (self.folder / f"{name}.wav").write_bytes(stream.getvalue())
         sound = f"data:audio/wav;base64,{base64.b64encode(stream.getvalue()).decode()}"
         text = html.escape(" ".join(caption.split()))
-        player = f'<audio controls aria-label="{text}" src="{sound}"></audio><figcaption>{text}</figcaption>'
+        player = f'<audio controls aria-label="{html.escape(name)}" src="{sound}"></audio><figcaption><p>{text}</p></figcaption>'
         _display({"text/html": f"<figure>{player}</figure>", "text/plain": text}, {})
 
     def number(self, **values: Any) -> None:

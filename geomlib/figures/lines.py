@@ -94,7 +94,7 @@ def histograms(values: Mapping[str, Any], xlabel: str, bins: int = 40) -> Figure
 def scatter(
     x: Any, groups: Mapping[str, Any], xlabel: str, ylabel: str, *, logx: bool = False, logy: bool = False
 ) -> Figure:  # fmt: skip
-    """Several groups of points over one `x` (its first values, for a shorter group), told apart by colour and marker."""
+    """Several groups of points over one `x` (a shorter group: over its first values), by colour and marker."""
     figure, axes = new_figure(7.0, 3.8)
     for index, (label, y) in enumerate(groups.items()):
         size = 2.5 if len(array(y)) > 50 else 5

@@ -1,6 +1,7 @@
 """Matrices, bars and intervals."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,6 @@ def intervals(
         axis.plot(middle, heights, "o", label="mean and interval")
         axis.plot(list(nulls[quantity].values()), heights, "x", color="0.4", label=null)
         axis.set_yticks(heights, list(rows))
-        axis.set_xlabel(quantity)
+        axis.set_xlabel("\n".join(wrap(quantity, 60 // len(values))))
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
     return figure
