@@ -109,8 +109,9 @@ class Results:
         (self.folder / f"{name}.wav").write_bytes(stream.getvalue())
         sound = f"data:audio/wav;base64,{base64.b64encode(stream.getvalue()).decode()}"
         text = html.escape(" ".join(caption.split()))
-        player = f'<audio controls aria-label="{html.escape(name)}" src="{sound}"></audio><figcaption><p>{text}</p></figcaption>'
-        _display({"text/html": f"<figure>{player}</figure>", "text/plain": text}, {})
+        player = f'<audio controls aria-label="{html.escape(name)}" src="{sound}"></audio>'
+        caption = f"<figcaption><p>{text}</p></figcaption>"
+        _display({"text/html": f"<figure>{player}{caption}</figure>", "text/plain": text}, {})
 
     def number(self, **values: Any) -> None:
         """Add numbers, words, truths or short lists of them to the summary.
