@@ -89,7 +89,7 @@ def layer_metrics(
     sizes = _sizes(generator)
     for name in names:
         check_choice("names", name, sizes)
-    view, total = _view(generator, names), Distance("sum", lambda activations: activations)
+    view, total = activation_view(generator, names), Distance("sum", lambda activations: activations)
     plan: Plan | None = None
     matrices, floors = [], []
     for index, position in enumerate(positions):
@@ -108,7 +108,7 @@ def layer_metrics(
     return {name: Metric.from_matrix(H, f) for name, H, f in zip(names, stacked, floor, strict=True)}
 
 
-def _view(generator: Generator, names: Sequence[str]) -> Generator:
+def activation_view(generator: Generator, names: Sequence[str]) -> Generator:
     """The same generator with the activations of `names` side by side, `(B, m)`, in place of the image."""
     network, module = _network(generator), generator.module
 
