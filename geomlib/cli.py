@@ -1,11 +1,28 @@
-"""The command line: generators and their checkpoints, one metric tensor, the experiments, the book."""
+"""The command line: generators and their checkpoints, one metric or inversion, the experiments, the book."""
 
-import ast
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from geomlib.invert_command import invert
+from geomlib.options import (
+    Debug,
+    Device,
+    Distance,
+    Force,
+    Generator,
+    Option,
+    Profile,
+    Seed,
+    Space,
+    Spec,
+    Threads,
+    Weights,
+    pairs,
+    values,
+)
 
 EXPECTED = (ValueError, TypeError, OSError, FloatingPointError, RuntimeError)  # ConnectionError is an OSError
 
@@ -16,21 +33,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="The geometry of deep generative image models: try a generator, run the experiments, build the book.",
 )
-
-Generator = Annotated[str, typer.Option(help="Catalogue name, path/to/file.py:factory or package.module:factory.")]
-Space = Annotated[str, typer.Option(help="Latent space, where a generator has several.")]
-Weights = Annotated[str, typer.Option(help="Checkpoint to load instead of the generator's own.")]
-Distance = Annotated[str, typer.Option(help="Image distance, by name or path/to/file.py:factory.")]
-Profile = Annotated[str, typer.Option(help="quick (minutes on two cores) or paper (the published settings).")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps ...")]
-Seed = Annotated[int | None, typer.Option(help="Seed of every random choice.")]
-Spec = Annotated[str, typer.Argument(help="Catalogue name, path/to/file.py:factory or package.module:factory.")]
-Option = Annotated[
-    list[str] | None, typer.Option("-o", metavar="NAME=VALUE", help="An option of the generator, as truncation=0.7.")
-]
-Force = Annotated[bool, typer.Option("--force", help="Run also what has not changed.")]
-Threads = Annotated[int, typer.Option(help="Threads of each notebook; as many notebooks run at once as fit the cores.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 @app.callback()
@@ -106,7 +108,7 @@ def check(
     """
     import geomlib
 
-    generator = geomlib.load_generator(spec, space, weights or None, device, **_values(option))
+    generator = geomlib.load_generator(spec, space, weights or None, device, **values(option))
     chosen = geomlib.load_distance(distance, device) if distance else None
     report = geomlib.check_generator(generator, chosen)
     print(report)
@@ -141,7 +143,7 @@ def metric(
         raise ValueError(f"positions: expected a positive integer, got {positions}")
     if out and not out.parent.is_dir():
         raise FileNotFoundError(f"out: no folder {out.parent}")
-    generator = geomlib.load_generator(spec, space, weights or None, device, **_values(option))
+    generator = geomlib.load_generator(spec, space, weights or None, device, **values(option))
     chosen = geomlib.load_distance(distance or generator.default_distance, device)
     latents = generator.sample(positions, seed)
     metrics = geomlib.metric_tensor(generator, latents, chosen, method, progress=progress("metric"))
@@ -158,6 +160,9 @@ def metric(
     if out:
         metrics.save(out)
         print(out)
+
+
+app.command()(invert)
 
 
 @app.command()
@@ -182,7 +187,7 @@ def run(
 
     - `geomlib run anisotropy -p positions=20 --seed 3`
 
-    - `geomlib run anisotropy --generator examples/my_gan.py:factory --device cuda --profile paper`
+    - `geomlib run anisotropy --generator examples/my_gan.py:my_gan --device cuda --profile paper`
     """
     from geomlib import parameters, runner
 
@@ -191,7 +196,7 @@ def run(
         for name in runner.experiments(root):
             print(name, *parameters.inspect(root / "notebooks" / f"{name}.ipynb"))
         return
-    given = _pairs("-p", parameter)
+    given = pairs("-p", parameter)
     settings = _given(generator, space, weights, distance, profile, device, seed)
     for folder in runner.run(experiments, settings=settings, given=given, force=force, threads=threads, say=_say):
         print(folder)
@@ -215,7 +220,7 @@ def book(
 
     - `geomlib book`
 
-    - `geomlib book --generator examples/my_gan.py:factory --distance mse`
+    - `geomlib book --generator examples/my_gan.py:my_gan --distance mse`
     """
     from geomlib import book as jupyter_book
 
@@ -231,27 +236,6 @@ def _given(
     words = {"generator": generator, "space": space, "weights": weights, "distance": distance, "device": device}
     settings: dict[str, Any] = {key: value for key, value in (words | {"profile": profile}).items() if value}
     return settings | ({} if seed is None else {"seed": seed})
-
-
-def _pairs(flag: str, texts: list[str] | None) -> dict[str, str]:
-    """The names and values of a flag that was given as NAME=VALUE any number of times."""
-    pairs = [text.partition("=") for text in texts or []]
-    for name, separator, value in pairs:
-        if not separator:
-            raise ValueError(f"{flag} expects NAME=VALUE, got {name + value!r}")
-    return {name: value for name, _, value in pairs}
-
-
-def _values(options: list[str] | None) -> dict[str, Any]:
-    """Options of a generator: a value that is a Python literal counts as that, any other as a word."""
-
-    def value_of(text: str) -> Any:
-        try:
-            return ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            return text
-
-    return {name: value_of(text) for name, text in _pairs("-o", options).items()}
 
 
 def _say(line: str) -> None:

@@ -1,13 +1,19 @@
 """The command line: help with examples, and one clear message for an error."""
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import ROOT, SETUP, write_notebook
+from PIL import Image
+from safetensors.torch import load_file
 
 import geomlib
 from geomlib import cli
+from geomlib.invert_command import read_image
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -24,6 +30,7 @@ EXAMPLES = [
     ("fetch", "geomlib fetch dcgan-fashion"),
     ("check", "-o truncation=0.7"),
     ("metric", "--out my_metric.safetensors"),
+    ("invert", "--out inversion"),
 ]
 
 
@@ -125,3 +132,66 @@ def test_metric_prints_a_summary_and_saves(
     assert (geomlib.load_metric(out).matrix - expected.matrix).abs().max() < 1e-9 * expected.matrix.abs().max()
     assert f"{float(expected.eigenvalues.mean(0)[0]):.4g}" in shown
     assert "space noise, 48 latents" in shown and shown.splitlines()[-1] == str(out)
+
+
+def test_invert_finds_a_picture_and_leaves_its_files(tmp_path: Path) -> None:
+    generator = geomlib.load_generator("shapes-dcgan")
+    pixels = generator(generator.sample(1, 3))[0].permute(1, 2, 0).mul(255).round().byte().numpy()
+    Image.fromarray(pixels).resize((160, 128)).save(tmp_path / "picture.png")
+    command = [sys.executable, "-m", "geomlib.cli", "invert", "shapes-dcgan", "picture.png", "--out", "found"]
+    options = ["--distance", "mse", "--budget", "60", "--restarts", "2"]
+    done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert lines[0] == "picture.png: 160 x 128, its middle, resized to 64 x 64"
+    assert lines[1] == "shapes-dcgan, space z, 64 latents; metric-newton; 60 calls"
+    assert "Traceback" not in done.stderr and "calls 60/60" in done.stderr
+    assert [Path(line) for line in lines[-4:]] == [
+        Path("found", name) for name in ("inversion.png", "curve.png", "latent.safetensors", "summary.json")
+    ]
+    summary = json.loads((tmp_path / "found" / "summary.json").read_text())
+    latent = load_file(tmp_path / "found" / "latent.safetensors")["latent"]
+    target, _ = read_image(tmp_path / "picture.png", (3, 64, 64))
+    value = float(geomlib.load_distance("mse")(generator(latent[None]), target[None]))
+    assert summary["numbers"]["distance"] == pytest.approx(value, rel=1e-4)
+    assert value < summary["numbers"]["distance_at_start"] / 2
+    assert all((tmp_path / "found" / f"{name}.png").is_file() for name in summary["figures"])
+
+
+def test_a_picture_is_cropped_and_resized(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (60, 20), "red")
+    picture.paste("blue", (20, 0, 40, 20))
+    picture.save(tmp_path / "wide.png")
+    middle, told = read_image(tmp_path / "wide.png", (3, 10, 10))
+    assert told.endswith("60 x 20, its middle, resized to 10 x 10")
+    blue = torch.tensor([0.0, 0.0, 1.0])[:, None, None]
+    assert middle.shape == (3, 10, 10) and (middle - blue).abs()[:, :, 1:-1].max() < 0.05
+    grey, told = read_image(tmp_path / "wide.png", (1, 20, 60))
+    assert grey.shape == (1, 20, 60) and told.endswith("60 x 20") and 0 <= grey.min() <= grey.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["shapes-dcgan", "absent.png"], "geomlib: image: no file absent.png"),
+        (["shapes-dcgan", "words.png"], "geomlib: image: words.png is not a picture that Pillow can read"),
+        (["shapes-dcgna", "words.png"], "geomlib: generator: "),
+        (["tones-wavegan", "words.png"], "geomlib: image: this generator makes outputs of shape (1, "),
+        (["shapes-dcgan", "words.png", "--method", "newton"], "geomlib: method: expected one of adam, "),
+        (["shapes-dcgan", "red.png", "--distance", "l2"], "geomlib: distance: expected one of "),
+        (["shapes-dcgan", "red.png", "--distance", "mse", "--budget", "1"], "geomlib: budget: expected enough calls"),
+    ],
+)
+def test_invert_tells_errors_in_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words.png").write_text("no picture")
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "red.png")
+    assert call(monkeypatch, "invert", *arguments, "--out", "found") == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(message)
+    assert not (tmp_path / "found").exists()
