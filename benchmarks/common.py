@@ -20,8 +20,7 @@ from torch.nn import functional
 
 import geomlib
 from geomlib.generators.architectures import ARCHITECTURES
-from geomlib.gram import gram
-from geomlib.metric import noise_floor
+from geomlib.generators.pgan import ScaledLayer
 from geomlib.operators import PullbackOperator
 
 RESULTS = Path(__file__).parent / "results"
@@ -48,20 +47,34 @@ def arguments(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def unit_scale(network: nn.Module, latents: Tensor) -> None:
-    """Scale the weights of each layer in turn so that its output has standard deviation one (but for its bias)."""
+def unit_scale(network: Any, latents: Tensor) -> None:
+    """Scale the weights of each layer in turn so that its output has standard deviation one (but for its bias).
 
-    def scale(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        size = output.std().clamp(min=1e-12)
-        module.weight.data /= size
-        if module.bias is not None:
-            module.bias.data /= size
-        return output / size
+    The last layer's is a quarter of the range of images instead: of full contrast, and few pixels are clamped.
+    """
+    plain = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d)
+    wrappers = {part.module: part for part in network.modules() if isinstance(part, ScaledLayer)}
+    layers = [part for part in network.modules() if type(part) in plain]
+    last: list[nn.Module] = []
 
-    layers = [m for m in network.modules() if type(m) in (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d)]
-    handles = [layer.register_forward_hook(scale) for layer in layers]
+    def scaling(layer: nn.Module) -> Callable[[nn.Module, Any, Tensor], Tensor]:
+        def scale(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+            last[:] = [layer]
+            return output * multiply(layer, 1 / output.std().clamp(min=1e-12))
+
+        return scale
+
+    def multiply(layer: Any, factor: Tensor) -> Tensor:
+        layer.weight.data *= factor
+        if layer.bias is not None:
+            layer.bias.data *= factor
+        return factor
+
+    handles = [wrappers.get(layer, layer).register_forward_hook(scaling(layer)) for layer in layers]
+    low, high = (torch.as_tensor(bound).flatten()[0] for bound in network.output_range)
     with torch.no_grad():
         network(latents)
+        multiply(last[0], (high - low) / 4)
     for handle in handles:
         handle.remove()
 
@@ -100,20 +113,14 @@ class Problem:
 
     def exact(self, count: int = 0) -> Tensor:
         """The matrix, or the block of its first `count` rows and columns, from a float64 run on the CPU."""
-        exact, z = self.generator.to("cpu", torch.float64), self.z.cpu().double()
         if not 0 < count < self.columns:
-            return geomlib.metric_tensor(exact, z, self._exact_distance).matrix
-        columns = PullbackOperator(exact, z, self._exact_distance).columns(torch.eye(self.columns).double()[:count])
+            return geomlib.metric_tensor(*self.exact_parts()).matrix
+        columns = PullbackOperator(*self.exact_parts()).columns(torch.eye(self.columns).double()[:count])
         return 2 * columns @ columns.mT
 
-    def block(self, count: int = 0) -> geomlib.Metric:
-        """The metric in the working precision, or the block of its first `count` rows and columns."""
-        if not 0 < count < self.columns:
-            return geomlib.metric_tensor(self.generator, self.z, self.distance)
-        operator = PullbackOperator(self.generator, self.z, self.distance)
-        columns = operator.columns(torch.eye(self.columns).to(self.z)[:count])
-        matrix = 2 * gram(columns, columns)
-        return geomlib.Metric.from_matrix(matrix, noise_floor(operator, matrix))
+    def exact_parts(self) -> tuple[geomlib.Generator, Tensor, geomlib.Distance]:
+        """Generator, latent and distance in float64 on the CPU."""
+        return self.generator.to("cpu", torch.float64), self.z.cpu().double(), self._exact_distance
 
     def features(self, latents: Tensor) -> Tensor:
         assert self.distance.features is not None

@@ -1,6 +1,6 @@
 """The geometry of deep generative image models: metric tensors of generators and what follows from them."""
 
-from geomlib import eigen, homogeneity, layers, operators, spectrum
+from geomlib import directions, eigen, evolution, geodesics, homogeneity, inversion, layers, operators, spectrum
 from geomlib.check import check_generator
 from geomlib.distances import Distance, load_distance
 from geomlib.eigen import top_eigenpairs
@@ -16,9 +16,13 @@ __all__ = [
     "Metric",
     "average",
     "check_generator",
+    "directions",
     "eigen",
     "estimate",
+    "evolution",
+    "geodesics",
     "homogeneity",
+    "inversion",
     "latents_along",
     "layers",
     "load_distance",
