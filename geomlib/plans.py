@@ -10,6 +10,7 @@ from geomlib import notebook, parameters, provenance
 
 SHARED = ("generator", "space", "weights", "distance", "device", "seed", "profile")
 PROFILES = ("quick", "paper", "smallest")
+BENCHMARKS = Path("benchmarks") / "results"  # committed measurements, which some notebooks show
 NOT_NUMERICS = (
     "runner.py", "plans.py", "process.py", "cli.py", "options.py", "invert_command.py", "book.py", "execute.py"
 )  # fmt: skip
@@ -51,6 +52,8 @@ class Plan:
         package = provenance.PACKAGE
         modules = sorted(path for path in package.rglob("*.py") if path.name not in NOT_NUMERICS)
         parts: list[str | bytes] = [notebook.source_text(notebook.read(self.source))]
+        if BENCHMARKS.as_posix() in str(parts[0]):
+            parts += [provenance.sha256(path) for path in sorted(BENCHMARKS.glob("*.json"))]
         parts += [json.dumps(part, sort_keys=True) for part in (self.parameters, self.sources(), provenance.versions())]
         if self.reads_results:
             summaries = sorted(Path("results").glob(f"*--{self.settings['profile']}/*/summary.json"))

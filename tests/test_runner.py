@@ -233,6 +233,17 @@ out.number(threads=os.environ["OMP_NUM_THREADS"])"""
         assert json.loads((folder / "manifest.json").read_text())["threads"] == 2
 
 
+def test_a_notebook_that_shows_benchmarks_follows_them(toy: Path) -> None:
+    write_notebook(toy, "shows", "folder = 'benchmarks/results'; print(seed, positions, share, generator, results)")
+    plan = runner.make_plan(toy, "shows", {}, {})
+    other = runner.make_plan(toy, "toy", {}, {})
+    before = plan.fingerprint(), other.fingerprint()
+    (toy / "benchmarks" / "results").mkdir(parents=True)
+    (toy / "benchmarks" / "results" / "new.json").write_text("{}", encoding="utf-8")
+    assert plan.fingerprint() != before[0]
+    assert other.fingerprint() == before[1]
+
+
 def test_readers_of_results_come_last_and_follow_what_they_read(toy: Path) -> None:
     read = """import json
 from pathlib import Path
