@@ -1,12 +1,9 @@
-"""Pictures: images in a grid, curves in a plane, patches on a surface."""
+"""Pictures: images in a grid, curves in a plane."""
 
 from collections.abc import Sequence
 
-import numpy as np
-import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from torch import Tensor
 
 from geomlib.figures.style import array, new_figure, styled
@@ -48,26 +45,4 @@ def outlines(filled: Tensor, dashed: Tensor, xlabel: str, ylabel: str) -> Figure
     for curve in array(dashed):
         axes[0, 0].plot(*curve, "k--", lw=1)
     axes[0, 0].set(xlabel=xlabel, ylabel=ylabel, aspect="equal")
-    return figure
-
-
-@styled
-def surface(grid: Tensor, patches: Tensor) -> Figure:
-    """A surface `(U, V, 3)` in space with small flat patches `(P, 3, K)` lying on it; what is behind is hidden."""
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-    axis = figure.add_subplot(projection="3d", proj_type="ortho")
-    axis.view_init(elev=38, azim=-60)
-    points = array(grid)
-    faces = np.stack([points[:-1, :-1], points[1:, :-1], points[1:, 1:], points[:-1, 1:]], 2).reshape(-1, 4, 3)
-    elevation, azimuth = np.radians([axis.elev, axis.azim])
-    viewer = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
-    normals = np.cross(faces[:, 1] - faces[:, 0], faces[:, 3] - faces[:, 0])
-    shade = 0.72 + 0.2 * np.abs(normals @ viewer) / np.linalg.norm(normals, axis=1).clip(1e-12)
-    # Patches are lifted towards the viewer, which moves nothing in the projection and settles what is drawn last.
-    lifted = array(patches).transpose(0, 2, 1) + 0.1 * np.ptp(points) * viewer
-    colours = [*np.repeat(shade[:, None], 3, 1), *[sns.color_palette("colorblind")[0]] * len(lifted)]
-    axis.add_collection3d(Poly3DCollection([*faces, *lifted], facecolors=colours, edgecolors=colours, linewidths=0.2))
-    low, high = points.min((0, 1)), points.max((0, 1))
-    axis.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]), aspect="equal")
-    axis.set_axis_off()
     return figure
