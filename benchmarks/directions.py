@@ -1,6 +1,6 @@
 """What does it cost to find axes, in seconds?
 
-    python benchmarks/directions.py --generator shapes-dcgan --layer main.relu1
+    python benchmarks/directions.py --generator shapes-dcgan --layer main.convTranspose2
 
 Every method of `geomlib.directions`, and the eigenvectors of the averaged metric under the generator's own distance
 and under mse, for the settings of the notebook `known_axes`.
@@ -15,7 +15,7 @@ from geomlib import directions
 
 def main() -> None:
     parser = arguments("Seconds of every method that finds axes.")
-    parser.add_argument("--layer", default="main.relu1", help="layer of GANSpace and Local Basis")
+    parser.add_argument("--layer", default="main.convTranspose2", help="layer of GANSpace and Local Basis")
     parser.add_argument("--k", type=int, default=9, help="axes of each method")
     parser.add_argument("--positions", type=int, default=10, help="latents whose metrics are averaged")
     parser.add_argument("--codes", type=int, default=2000, help="latents whose activations GANSpace sees")
