@@ -32,3 +32,24 @@ def test_quick_benchmark(what: str, tmp_path: Path) -> None:
             assert row["largest_residual"] < 5e-3 and row["largest_eigenvalue_error"] < 1e-4
         elif name in ("pullback", "pullback, double VJP", "backward, column by column", "backward, batched"):
             assert row["relative_error"] < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("what", "options"),
+    [
+        ("precision", ["--positions", "2"]),
+        ("precision", ["--positions", "2", "--probes", "3"]),
+        ("memory", ["--k", "3"]),
+        ("directions", ["--repeats", "1", "--k", "3", "--codes", "50", "--positions", "2"]),
+    ],
+)
+def test_quick_benchmark_of_another_kind(what: str, options: list[str], tmp_path: Path) -> None:
+    output = tmp_path / "result.json"
+    command = [sys.executable, str(ROOT / "benchmarks" / f"{what}.py"), "--quick", "--output", str(output), *options]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    content = json.loads(output.read_text())
+    assert content["benchmark"] == what
+    if what == "precision":
+        assert len(content["differences"]) == 2 and 0 < max(content["differences"]) < 1e-5
+    else:
+        assert all(row["seconds"] >= 0 for row in content["rows"].values()) and len(content["rows"]) >= 3
