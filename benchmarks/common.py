@@ -118,6 +118,10 @@ class Problem:
         columns = PullbackOperator(*self.exact_parts()).columns(torch.eye(self.columns).double()[:count])
         return 2 * columns @ columns.mT
 
+    def parts(self) -> tuple[geomlib.Generator, Tensor, geomlib.Distance]:
+        """Generator, latent and distance."""
+        return self.generator, self.z, self.distance
+
     def exact_parts(self) -> tuple[geomlib.Generator, Tensor, geomlib.Distance]:
         """Generator, latent and distance in float64 on the CPU."""
         return self.generator.to("cpu", torch.float64), self.z.cpu().double(), self._exact_distance

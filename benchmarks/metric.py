@@ -5,7 +5,8 @@
 
 Each method at one position: seconds, peak memory, relative Frobenius difference to float64, and time over the time of
 as many batched forward passes of generator and features.  With `--part`, for networks that would take hours, only so
-many columns of each, and the block of the matrix that they make; what a method does once for all columns is not timed.
+many columns of each, and the block of the matrix that they make; what a method does once for all columns is not timed,
+but that of pullback in a row of its own.
 """
 
 from collections.abc import Callable
@@ -34,11 +35,16 @@ def main() -> None:
     def whole(method: str, **limits: Any) -> Tensor:
         return metric_operator(G, z, d, method, **limits).to_dense()
 
-    def pullback(**limits: Any) -> Callable[[], Tensor]:
+    def pullback(records: bool = True, route: str = "forward mode", **limits: Any) -> Callable[[], Tensor]:
+        def prepared() -> PullbackOperator:
+            operator = PullbackOperator(G, z, d, **limits)
+            operator.plan.records, operator.plan.route = records, route
+            return operator
+
         if not options.part:
-            return lambda: whole("pullback", **limits)
-        operator = metric_operator(G, z, d, **limits)
-        assert isinstance(operator, PullbackOperator)
+            return lambda: prepared().to_dense()
+        operator = prepared()
+        operator.columns(basis[:1])
 
         def block() -> Tensor:
             columns = operator.columns(basis)
@@ -61,17 +67,12 @@ def main() -> None:
         "backward, batched": other("backward", tile=tile),
         "forward": other("forward"),
     }
+    cases["pullback, recording alone"] = lambda: PullbackOperator(G, z, d).linear.tape and None
+    cases["pullback, in PyTorch's forward mode"] = pullback(records=False)
     for size in options.tiles:
         cases[f"pullback, tile {size}"] = pullback(tile=size)
     if not options.part:
-        if metric_operator(G, z, d).plan.route == "forward mode":
-
-            def by_double_vjp() -> Tensor:
-                operator = PullbackOperator(G, z, d)
-                operator.plan.route = "double VJP"
-                return operator.to_dense()
-
-            cases["pullback, double VJP"] = by_double_vjp
+        cases["pullback, double VJP"] = pullback(route="double VJP")
         if n > 20:
             start = torch.ones(n, dtype=torch.float64).numpy()
 

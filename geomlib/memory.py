@@ -15,11 +15,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 logger = logging.getLogger(__name__)
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-SMALLEST_TILE, LARGEST_TILE = 4, 64
+LARGEST_TILE = 64
 # The largest intermediate result of one tile. Measured on a CPU with 32 MB of cache: tiles of 32 to 64 are the fastest
-# at 64 px, of 4 to 8 at 256 px. A tile shares one pass at the latent itself, so a column alone costs twice as much.
-# A GPU needs more work at a time: its value is a guess.
-TILE_BYTES = {"cpu": 64 * 2**20, "cuda": 2**30}
+# at 64 px, of 1 to 4 at 256 px. A GPU needs more work at a time: its value is a guess.
+TILE_BYTES = {"cpu": 32 * 2**20, "cuda": 2**30}
 
 
 def parse_bytes(memory: str | int) -> int:
@@ -84,7 +83,7 @@ class Plan:
 
     `tile` columns are computed at a time and `block` columns of `J` are kept, within `memory` bytes, of which `bytes`
     are likely to be used.  `route` is how a Jacobian-vector product is obtained and `precision` the arithmetic of the
-    network (`routes`).
+    network (`routes`).  Where autograd keeps a graph, of `graph` bytes a column, tiles are smaller if need be.
     """
 
     tile: int
@@ -93,18 +92,22 @@ class Plan:
     bytes: int
     precision: str = "full"
     route: str = "forward mode"
+    graph: int = 1
+    # Whether forward mode is recorded once; learned at the first position.
+    records: bool = True
 
     def passes(self, columns: int) -> float:
         """How often a column of `J` is computed, on average, because only `block` of them are kept."""
         return sum(columns - start for start in range(0, columns, self.block)) / columns
 
-    def run(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    def run(self, function: Callable[[Tensor], Tensor], rows: Tensor, graph: bool = False) -> Tensor:
         """`function` of all `rows`, `tile` at a time.  Out of memory halves the tile, with a warning."""
         parts: list[Tensor] = []
         done = 0
         while done < len(rows):
             try:
-                parts.append(function(rows[done : done + self.tile]))
+                tile = min(self.tile, max(1, self.memory // self.graph)) if graph else self.tile
+                parts.append(function(rows[done : done + tile]))
                 done += len(parts[-1])
             except RuntimeError as error:
                 if not is_out_of_memory(error) or self.tile == 1:
@@ -147,8 +150,10 @@ def make_plan(
     if fits < 1 and memory is not None:
         raise ValueError(f"memory: expected at least {least + column} bytes, for one column, got {memory!r}")
     by_size = TILE_BYTES.get(device.type, TILE_BYTES["cuda"]) // sizes.largest
-    wanted = tile or min(LARGEST_TILE, max(SMALLEST_TILE, by_size))
+    wanted = tile or min(LARGEST_TILE, max(1, by_size))
     tile = max(1, min(wanted, fits, columns))
     used = sizes.total + tile * column
     block = columns if second_order else max(1, min(columns, (budget - used) // sizes.output))
-    return Plan(tile, block, budget, used if second_order else used + block * sizes.output, precision)
+    return Plan(
+        tile, block, budget, used if second_order else used + block * sizes.output, precision, graph=2 * sizes.total
+    )

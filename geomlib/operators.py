@@ -113,8 +113,8 @@ def metric_operator(
     `pullback` is `PullbackOperator`, `backward` is `HessianOperator` and `forward` is `FiniteDifferenceOperator`.
     Keywords: `tile` columns at a time, by default from the size of the activations; `memory`, such as "4GB", caps tile
     and stored columns; `precision="tf32"` lets a GPU round factors to 10 bits, which moves the matrix by about 1e-3.
-    A generator and a distance loaded with `dtype=torch.bfloat16` are faster still: 7 % error on `shapes-dcgan`, and
-    eigenvalues mean something down to 1e-3 of the largest.
+    With a generator and a distance of `dtype=torch.bfloat16` the weights themselves are rounded: it moves the metric of
+    `shapes-dcgan` by 5 to 27 % at three latents.
 
     Raises `ValueError` or `TypeError` for a wrong argument, `FloatingPointError` for a latent that is not finite.
     """

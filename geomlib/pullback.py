@@ -55,7 +55,7 @@ class PullbackOperator(Operator):
         return max(self.rounding**2, 16 * torch.finfo(torch.float64).eps)
 
     def _products(self, rows: Tensor) -> Tensor:
-        return self.plan.run(lambda part: self.linear.vjp(self.inner(self.linear.jvp(part))), rows)
+        return self.linear.congruence(rows, self.inner)
 
     def inner(self, moves: Tensor) -> Tensor:
         """`(∇²_x d) u` of each move `u` of the image; twice the move in feature space."""

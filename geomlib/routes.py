@@ -1,8 +1,9 @@
 """First derivatives of a function at one point, by the first of three routes that its operations allow.
 
-*Forward mode* under `vmap` costs about one forward pass a column.  An operation without a forward rule leaves the
-*double VJP*, exact as well: `Jᵀu` is linear in `u`, so its derivative along `u` is `J`.  Where an operation cannot be
-differentiated twice either, central *differences* remain.
+*Forward mode* costs about one forward pass a column: recorded once and replayed (`linearise`), or, where that cannot
+be, anew for each tile under `vmap`.  An operation without a forward rule leaves the *double VJP*, exact as well: `Jᵀu`
+is linear in `u`, so its derivative along `u` is `J`.  Where an operation cannot be differentiated twice either, central
+*differences* remain.
 """
 
 import logging
@@ -14,8 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from geomlib.constant_operands import ConstantOperands
+from geomlib.linearise import linearise
 from geomlib.memory import Plan, is_out_of_memory
+from geomlib.tape import Tape
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +83,14 @@ def check_twice_differentiable(gradient: Tensor) -> None:
         left += [following for following, _ in node.next_functions]
 
 
+def _check_adjoint(v: Tensor, pulled: Tensor, pushed: Tensor, u: Tensor) -> None:
+    """`uᵀ(Jv) = (Jᵀu)ᵀv`: where autograd cannot differentiate a derivative it may leave it out without a word."""
+    left, right = (u * pushed).sum(), (pulled * v).sum()
+    size = u.norm() * pushed.norm() + pulled.norm() * v.norm()
+    if not abs(left - right).item() <= 8 * torch.finfo(v.dtype).eps ** 0.5 * size.item():
+        raise NotImplementedError("an operation cannot be differentiated twice")
+
+
 class Linearisation:
     """`J = ∂f/∂z`, `(m, n)`, of `function` at `z` `(n,)`, as products with tiles of rows."""
 
@@ -102,11 +112,30 @@ class Linearisation:
                 reason = str(error).splitlines()[0]
                 logger.warning("%s is not possible here, going on with %s: %s", route, self.plan.route, reason)
 
-    def vjp(self, rows: Tensor) -> Tensor:
-        """`Jᵀ u` for each row `u` `(k, m)`: `(k, n)`."""
-        point, output = self._graph
-        with arithmetic(self.plan.precision):
-            return self.plan.run(lambda part: vjp_rows(output, point, part), rows)
+    def congruence(self, rows: Tensor, inner: Callable[[Tensor], Tensor]) -> Tensor:
+        """`Jᵀ A J v` for each row `v` `(k, n)`, `(k, n)`, with `A u` of rows `u` from `inner`."""
+        with self._recorded(), arithmetic(self.plan.precision):
+            if self.plan.records and self.plan.route == ROUTES[0]:
+                return self.plan.run(lambda part: self._recorded_congruence(part, inner), rows, graph=True)
+
+        def product(part: Tensor) -> Tensor:
+            moves = inner(self.jvp(part))
+            point, output = self._graph
+            with arithmetic(self.plan.precision):
+                return self.plan.run(lambda some: vjp_rows(output, point, some), moves)
+
+        return self.plan.run(product, rows)
+
+    def _recorded_congruence(self, rows: Tensor, inner: Callable[[Tensor], Tensor]) -> Tensor:
+        with torch.enable_grad():
+            point = rows.clone().requires_grad_()
+            moves = self.tape(point)
+        if not moves.requires_grad:
+            return torch.zeros_like(rows)
+        pushed = inner(moves.detach())
+        pulled = torch.autograd.grad(moves, point, pushed)[0]
+        _check_adjoint(rows, pulled, moves.detach(), pushed)
+        return pulled
 
     @cached_property
     def _graph(self) -> tuple[Tensor, Tensor]:
@@ -114,15 +143,35 @@ class Linearisation:
         with torch.enable_grad(), arithmetic(self.plan.precision):
             return point, self.function(point)
 
+    @cached_property
+    def tape(self) -> Tape:
+        """The derivative, recorded once for all products; raises as `linearise`."""
+        return linearise(self.function, self.z)
+
     @torch.no_grad()
     def _forward_mode(self, rows: Tensor) -> Tensor:
+        columns: Tensor
+        with self._recorded():
+            if self.plan.records:
+                return self.tape(rows)
+
         def column(tangent: Tensor) -> Tensor:
             derivative: Tensor = torch.func.jvp(self.function, (self.z,), (tangent,))[1]
             return derivative
 
-        with ConstantOperands():
-            columns: Tensor = torch.func.vmap(column)(rows)
+        columns = torch.func.vmap(column)(rows)
         return columns
+
+    @contextmanager
+    def _recorded(self) -> Iterator[None]:
+        """Go on without a tape where there cannot be one; forward mode under `vmap` then tells what is wrong."""
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, RuntimeError) and is_out_of_memory(error):
+                raise
+            logger.debug("not recorded: %s", error)
+            self.plan.records = False
 
     @cached_property
     def _transposed(self) -> tuple[Tensor, Tensor]:
@@ -133,18 +182,14 @@ class Linearisation:
         cotangent = torch.zeros_like(output).requires_grad_()
         with torch.enable_grad():
             pulled = torch.autograd.grad(output, point, cotangent, create_graph=True, materialize_grads=True)[0]
-        self._check_adjoint(cotangent, pulled)
+        self._check_graph(cotangent, pulled)
         return cotangent, pulled
 
-    def _check_adjoint(self, cotangent: Tensor, pulled: Tensor) -> None:
-        """`uᵀ(Jv) = (Jᵀu)ᵀv`: where autograd cannot differentiate a derivative it may leave it out without a word."""
+    def _check_graph(self, cotangent: Tensor, pulled: Tensor) -> None:
         point, output = self._graph
         random = torch.Generator().manual_seed(0)
         u, v = (torch.randn(x.shape, generator=random, dtype=torch.float64).to(x) for x in (output, point))
-        left, right = vjp_rows(pulled, cotangent, v[None])[0], vjp_rows(output, point, u[None])[0]
-        size = (u.norm() * left.norm() + right.norm() * v.norm()).item()
-        if not abs((u * left).sum() - (right * v).sum()).item() <= 8 * torch.finfo(v.dtype).eps ** 0.5 * size:
-            raise NotImplementedError("an operation cannot be differentiated twice")
+        _check_adjoint(v, vjp_rows(output, point, u[None])[0], vjp_rows(pulled, cotangent, v[None])[0], u)
 
     def _double_vjp(self, rows: Tensor) -> Tensor:
         cotangent, pulled = self._transposed

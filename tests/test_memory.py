@@ -50,9 +50,9 @@ def test_footprint_counts_what_is_allocated() -> None:
 def test_the_tile_follows_from_the_activations() -> None:
     image_64, image_256 = Footprint(2**18, 2**21, 2**19), Footprint(2**24, 2**27, 2**23)
     assert make_plan(image_64, 512, CPU, memory="64GB").tile == LARGEST_TILE
-    assert make_plan(image_256, 512, CPU, memory="64GB").tile == 4
-    assert make_plan(Footprint(2**23, 2**27, 2**23), 512, CPU, memory="64GB").tile == 8
-    assert make_plan(Footprint(2**28, 2**30, 2**23), 512, CPU, memory="64GB").tile == 4
+    assert make_plan(image_256, 512, CPU, memory="64GB").tile == 2
+    assert make_plan(Footprint(2**23, 2**27, 2**23), 512, CPU, memory="64GB").tile == 4
+    assert make_plan(Footprint(2**28, 2**30, 2**23), 512, CPU, memory="64GB").tile == 1
     assert make_plan(image_64, 20, CPU, memory="64GB").tile == 20
     assert make_plan(image_64, 512, CPU, tile=7, memory="64GB").tile == 7
 
