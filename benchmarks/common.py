@@ -83,6 +83,10 @@ class Problem:
     """A generator, a latent and a distance, in the working precision and in float64."""
 
     def __init__(self, options: argparse.Namespace) -> None:
+        threads = str(options.threads)
+        if os.environ.get("OPENBLAS_NUM_THREADS") != threads:  # NumPy reads it when it starts
+            os.environ["OPENBLAS_NUM_THREADS"] = threads
+            os.execv(sys.executable, [sys.executable, *sys.argv])
         torch.set_num_threads(options.threads)
         torch.manual_seed(options.seed)
         if options.quick:

@@ -28,6 +28,7 @@ class Recording:
         """`rule` gives the rule of an operation."""
         self.tape, self.rule = Tape(point), rule
         self.exact = point.dtype if point.device.type == "mps" else torch.float64
+        self.sizes: list[int] = []  # of all results, in the dtype of the network
         # The dispatcher as it is out here: within an operation on dual numbers it skips autograd.
         self._outside = torch._C._dispatch_tls_local_include_set(), torch._C._dispatch_tls_local_exclude_set()
 
@@ -136,7 +137,9 @@ class Operation:
         dtype = kinds[0]
         for other in kinds[1:]:
             dtype = torch.promote_types(dtype, other)
-        return Dual(value, dtype.to_complex() if value.is_complex() else dtype.to_real(), self.recording, tangent)
+        dual = Dual(value, dtype.to_complex() if value.is_complex() else dtype.to_real(), self.recording, tangent)
+        self.recording.sizes += [] if self.func.is_view else [dual.nbytes]
+        return dual
 
     def tangent(self, place: int) -> Tangent:
         """That of a moving operand."""

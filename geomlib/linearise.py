@@ -14,6 +14,7 @@ from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
 from geomlib.dual import Dual, Operation, Recording, Rule, flat, is_moving, is_number, replaced
+from geomlib.memory import Footprint
 from geomlib.tape import Tangent, Tape
 
 aten = torch.ops.aten
@@ -44,7 +45,8 @@ def linearise(function: Callable[[Tensor], Tensor], point: Tensor) -> Tape:
         # Operations in place become operations with a new result, and a backward of anyone's own is refused.
         start = Dual(point.to(recording.exact), point.dtype, recording, Tangent(0))
         result = torch.func.functionalize(function)(start)
-    tape = recording.tape
+    tape, sizes = recording.tape, [*recording.sizes, result.nbytes]
+    tape.footprint = Footprint(max(sizes), max(sum(recording.sizes), result.nbytes), result.nbytes)
     tape.end(tape.register(result.tangent, result.shape) if is_moving(result) else None, result.shape)
     return tape
 

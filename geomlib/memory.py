@@ -1,6 +1,7 @@
 """Memory: a stated budget, the tile of columns that fits it, and tiles that shrink where a device runs out."""
 
 import logging
+import math
 import os
 import re
 from collections.abc import Callable
@@ -151,7 +152,8 @@ def make_plan(
         raise ValueError(f"memory: expected at least {least + column} bytes, for one column, got {memory!r}")
     by_size = TILE_BYTES.get(device.type, TILE_BYTES["cuda"]) // sizes.largest
     wanted = tile or min(LARGEST_TILE, max(1, by_size))
-    tile = max(1, min(wanted, fits, columns))
+    most = max(1, min(wanted, fits, columns))
+    tile = most if tile else math.ceil(columns / math.ceil(columns / most))  # no small one at the end
     used = sizes.total + tile * column
     block = columns if second_order else max(1, min(columns, (budget - used) // sizes.output))
     return Plan(

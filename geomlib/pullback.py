@@ -6,6 +6,7 @@ for `d(x, y) = ‖φ(x) − φ(y)‖²` with `J = ∂φ(G(z)) / ∂z`.
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -16,7 +17,8 @@ from geomlib.generators.interface import Generator
 from geomlib.gram import gram
 from geomlib.memory import Footprint, footprint
 from geomlib.operator import Operator, gradient_at
-from geomlib.routes import Linearisation, arithmetic, vjp_rows
+from geomlib.routes import Linearisation, arithmetic, recorded, vjp_rows
+from geomlib.tape import Tape
 
 
 class PullbackOperator(Operator):
@@ -33,8 +35,11 @@ class PullbackOperator(Operator):
                 "load it with fixed noise, or use method='backward'"
             )
         self.distance = distance
+        self._tape: Tape | None = None
         super().__init__(generator, z, **limits)
         self.linear = Linearisation(self._map, self.z, self.plan)
+        if self._tape:
+            self.linear.tape = self._tape
         if distance.features is None:
             self._check_gradient()
 
@@ -43,7 +48,9 @@ class PullbackOperator(Operator):
         return image.flatten() if self.distance.features is None else self.distance.features(image)[0]
 
     def _footprint(self) -> Footprint:
-        return footprint(self._map, self.z)
+        # The run that records the derivative tells what the plan for it needs.
+        self._tape = recorded(self._map, self.z)
+        return self._tape.footprint if self._tape else footprint(self._map, self.z)
 
     @property
     def dense_rounding(self) -> float:
@@ -62,10 +69,9 @@ class PullbackOperator(Operator):
         if self.distance.features is not None:
             return 2 * moves
         image, gradient = self._image_gradient
+        moved = moves.unflatten(1, image.shape)
         with arithmetic(self.plan.precision):
-            return self.plan.run(lambda part: vjp_rows(gradient, image, part), moves.unflatten(1, image.shape)).flatten(
-                1
-            )
+            return self.plan.run(lambda part: vjp_rows(gradient, image, part), moved).flatten(1)
 
     @cached_property
     def _image_gradient(self) -> tuple[Tensor, Tensor]:
@@ -96,24 +102,25 @@ class PullbackOperator(Operator):
 
     def grams(self, sizes: Sequence[int] = ()) -> Tensor:
         """The matrix of each of several parts of the features, `sizes` of them in turn: `(len(sizes), n, n)`."""
-        n = len(self.z)
+        n, tile = len(self.z), self.plan.tile
         basis = torch.eye(n, device=self.device, dtype=self.dtype)
         matrices = torch.zeros(max(1, len(sizes)), n, n, dtype=torch.float64)
         for start in range(0, n, self.plan.block):
             stop = min(start + self.plan.block, n)
-            kept = self.columns(basis[start:stop])
-            moved = kept if self.distance.features is not None else self.inner(kept)
-            widths = list(sizes) or [kept.shape[1]]
-            # Looking the same is not enough: `gram` saves half of the work where both are one tensor.
-            lefts = moved.split(widths, 1)
-            rights = lefts if moved is kept else kept.split(widths, 1)
-            for matrix, left, right in zip(matrices, lefts, rights, strict=True):
+            kept = [self.linear.jvp(rows) for rows in basis[start:stop].split(tile)]
+            moved = kept if self.distance.features is not None else [self.inner(rows) for rows in kept]
+            edges = [0, *accumulate(sizes or kept[0].shape[1:])]
+            parts = [slice(*pair) for pair in pairwise(edges)]
+            lefts = [[rows[:, part] for rows in moved] for part in parts]
+            for matrix, part, left in zip(matrices, parts, lefts, strict=True):
+                # Looking the same is not enough: `gram` saves half of the work where both are one.
+                right = left if moved is kept else [rows[:, part] for rows in kept]
                 matrix[start:stop, start:stop] = gram(left, right)
-            for first in range(stop, n, self.plan.tile):
-                last = min(first + self.plan.tile, n)
-                beside = self.linear.jvp(basis[first:last]).split(widths, 1)
-                for matrix, left, right in zip(matrices, lefts, beside, strict=True):
-                    matrix[start:stop, first:last] = gram(left, right)
+            for first in range(stop, n, tile):
+                last = min(first + tile, n)
+                beside = self.linear.jvp(basis[first:last])
+                for matrix, part, left in zip(matrices, parts, lefts, strict=True):
+                    matrix[start:stop, first:last] = gram(left, beside[:, part])
                     matrix[first:last, start:stop] = matrix[start:stop, first:last].mT
         return matrices if self.distance.features is None else 2 * matrices
 

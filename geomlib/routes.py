@@ -91,6 +91,18 @@ def _check_adjoint(v: Tensor, pulled: Tensor, pushed: Tensor, u: Tensor) -> None
         raise NotImplementedError("an operation cannot be differentiated twice")
 
 
+def recorded(function: Callable[[Tensor], Tensor], z: Tensor) -> Tape | None:
+    """The derivative of `function` at `z` as a tape; None where it cannot be recorded."""
+    try:
+        with arithmetic("full"):
+            return linearise(function, z)
+    except Exception as error:  # whatever it is: forward mode under `vmap` tells in its own words what is wrong
+        if isinstance(error, RuntimeError) and is_out_of_memory(error):
+            raise
+        logger.debug("not recorded: %s", error)
+        return None
+
+
 class Linearisation:
     """`J = ∂f/∂z`, `(m, n)`, of `function` at `z` `(n,)`, as products with tiles of rows."""
 
@@ -114,8 +126,8 @@ class Linearisation:
 
     def congruence(self, rows: Tensor, inner: Callable[[Tensor], Tensor]) -> Tensor:
         """`Jᵀ A J v` for each row `v` `(k, n)`, `(k, n)`, with `A u` of rows `u` from `inner`."""
-        with self._recorded(), arithmetic(self.plan.precision):
-            if self.plan.records and self.plan.route == ROUTES[0]:
+        if self.plan.route == ROUTES[0] and self.tape:
+            with self._replayed(), arithmetic(self.plan.precision):
                 return self.plan.run(lambda part: self._recorded_congruence(part, inner), rows, graph=True)
 
         def product(part: Tensor) -> Tensor:
@@ -127,6 +139,7 @@ class Linearisation:
         return self.plan.run(product, rows)
 
     def _recorded_congruence(self, rows: Tensor, inner: Callable[[Tensor], Tensor]) -> Tensor:
+        assert self.tape
         with torch.enable_grad():
             point = rows.clone().requires_grad_()
             moves = self.tape(point)
@@ -144,34 +157,31 @@ class Linearisation:
             return point, self.function(point)
 
     @cached_property
-    def tape(self) -> Tape:
-        """The derivative, recorded once for all products; raises as `linearise`."""
-        return linearise(self.function, self.z)
+    def tape(self) -> Tape | None:
+        """The derivative, recorded once for all products; None where it cannot be."""
+        tape = recorded(self.function, self.z) if self.plan.records else None
+        self.plan.records = tape is not None
+        return tape
+
+    @contextmanager
+    def _replayed(self) -> Iterator[None]:
+        """Give up the tape where it cannot be replayed."""
+        try:
+            yield
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            logger.debug("not replayed: %s", error)
+            self.tape, self.plan.records = None, False
 
     @torch.no_grad()
     def _forward_mode(self, rows: Tensor) -> Tensor:
-        columns: Tensor
-        with self._recorded():
-            if self.plan.records:
+        if self.tape:
+            with self._replayed():
                 return self.tape(rows)
 
-        def column(tangent: Tensor) -> Tensor:
-            derivative: Tensor = torch.func.jvp(self.function, (self.z,), (tangent,))[1]
-            return derivative
-
-        columns = torch.func.vmap(column)(rows)
+        columns: Tensor = torch.func.vmap(lambda v: torch.func.jvp(self.function, (self.z,), (v,))[1])(rows)
         return columns
-
-    @contextmanager
-    def _recorded(self) -> Iterator[None]:
-        """Go on without a tape where there cannot be one; forward mode under `vmap` then tells what is wrong."""
-        try:
-            yield
-        except Exception as error:
-            if isinstance(error, RuntimeError) and is_out_of_memory(error):
-                raise
-            logger.debug("not recorded: %s", error)
-            self.plan.records = False
 
     @cached_property
     def _transposed(self) -> tuple[Tensor, Tensor]:
@@ -182,14 +192,10 @@ class Linearisation:
         cotangent = torch.zeros_like(output).requires_grad_()
         with torch.enable_grad():
             pulled = torch.autograd.grad(output, point, cotangent, create_graph=True, materialize_grads=True)[0]
-        self._check_graph(cotangent, pulled)
-        return cotangent, pulled
-
-    def _check_graph(self, cotangent: Tensor, pulled: Tensor) -> None:
-        point, output = self._graph
         random = torch.Generator().manual_seed(0)
         u, v = (torch.randn(x.shape, generator=random, dtype=torch.float64).to(x) for x in (output, point))
         _check_adjoint(v, vjp_rows(output, point, u[None])[0], vjp_rows(pulled, cotangent, v[None])[0], u)
+        return cotangent, pulled
 
     def _double_vjp(self, rows: Tensor) -> Tensor:
         cotangent, pulled = self._transposed

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from geomlib.memory import Footprint
+
 Factor = float | Tensor
 
 
@@ -61,6 +63,8 @@ class Tape:
         self.shapes = [point.shape]
         self.result: int | None = None
         self.shape = torch.Size()
+        # Of the function itself, as far as it was met on the way.
+        self.footprint = Footprint(0, 0, 0)
 
     def __call__(self, rows: Tensor) -> Tensor:
         """`J v` of each row `v` `(k, n)`, `(k, *shape)`; differentiable."""
