@@ -9,6 +9,7 @@ many columns of each, and the block of the matrix that they make; what a method 
 but that of pullback in a row of its own.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -36,14 +37,13 @@ def main() -> None:
         return metric_operator(G, z, d, method, **limits).to_dense()
 
     def pullback(records: bool = True, route: str = "forward mode", **limits: Any) -> Callable[[], Tensor]:
-        def prepared() -> PullbackOperator:
-            operator = PullbackOperator(G, z, d, **limits)
-            operator.plan.records, operator.plan.route = records, route
-            return operator
-
+        if not options.part and records and route == "forward mode":
+            return lambda: whole("pullback", **limits)
+        # What a route alone costs: the plan, which would come with a recording, is made before.
+        plan = dataclasses.replace(PullbackOperator(G, z, d, **limits).plan, records=records, route=route)
         if not options.part:
-            return lambda: prepared().to_dense()
-        operator = prepared()
+            return lambda: PullbackOperator(G, z, d, plan=plan).to_dense()
+        operator = PullbackOperator(G, z, d, plan=plan)
         operator.columns(basis[:1])
 
         def block() -> Tensor:

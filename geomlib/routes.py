@@ -126,7 +126,7 @@ class Linearisation:
 
     def congruence(self, rows: Tensor, inner: Callable[[Tensor], Tensor]) -> Tensor:
         """`Jᵀ A J v` for each row `v` `(k, n)`, `(k, n)`, with `A u` of rows `u` from `inner`."""
-        if self.plan.route == ROUTES[0] and self.tape:
+        if self.plan.route == ROUTES[0] and self.plan.records and self.tape:
             with self._replayed(), arithmetic(self.plan.precision):
                 return self.plan.run(lambda part: self._recorded_congruence(part, inner), rows, graph=True)
 
@@ -176,7 +176,7 @@ class Linearisation:
 
     @torch.no_grad()
     def _forward_mode(self, rows: Tensor) -> Tensor:
-        if self.tape:
+        if self.plan.records and self.tape:
             with self._replayed():
                 return self.tape(rows)
 

@@ -194,10 +194,12 @@ def test_every_architecture_and_distance(architecture: str, distance: str) -> No
     z, V = G.sample(1, seed=0)[0], random(G.latent_dim, 3)
     recorded, anew = PullbackOperator(G, z, d), PullbackOperator(G, z, d)
     anew.plan.records = False
-    for product in (lambda operator: operator.columns(V.mT), lambda operator: operator.matmat(V)):
+    products = (lambda operator: operator.columns(V.mT), lambda operator: operator.matmat(V), PullbackOperator.to_dense)
+    for product in products:
         found, expected = product(recorded), product(anew)
         assert (found - expected).norm() <= 1e-12 * expected.norm()
-    assert recorded.plan.records and recorded.plan.route == "forward mode"
+    assert recorded.plan.records and not anew.plan.records
+    assert recorded.plan.route == anew.plan.route == "forward mode"
 
 
 def test_kinks_are_taken_where_they_truly_are() -> None:
