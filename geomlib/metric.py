@@ -31,7 +31,7 @@ class Metric:
     `matrix` is `(n, n)` or `(P, n, n)`; `eigenvalues` `([P,] n)` descend; eigenvectors are the columns of
     `eigenvectors`, `matrix @ V == V * w`, with the entry of largest magnitude positive.  An eigenvalue below
     `noise_floor` `([P])` is rounding error: its value and its vector mean nothing.  `settings` records how the metric
-    was computed: method, route, tile, memory, precision, dtype, device; saved and loaded with it.
+    was computed: method, route and whether it was recorded, tile, memory, precision, dtype, device; saved with it.
     """
 
     matrix: Tensor
@@ -155,7 +155,7 @@ def _settings(plan: Plan, method: str, generator: Generator) -> dict[str, str]:
     told = {"tile": plan.tile, "block": plan.block, "memory": plan.memory, "precision": plan.precision}
     told |= {"method": method, "dtype": str(generator.dtype).removeprefix("torch."), "device": str(generator.device)}
     if method == "pullback":
-        told["route"] = plan.route
+        told |= {"route": plan.route, "recorded": plan.records}
     return {key: str(value) for key, value in told.items()}
 
 

@@ -125,8 +125,7 @@ class Tape:
         grown = _broadcast(*shapes)
         if shapes[0] != grown:
             left, right = right, left
-        in_place = Tensor.add_ if grown in shapes else None
-        alike = shapes[0] == shapes[1]
+        in_place, alike = Tensor.add_ if grown in shapes else None, shapes[0] == shapes[1]
         return self.add(torch.add, [left, right], grown, overwriting=in_place, commutative=alike)
 
     def end(self, result: int | None, shape: torch.Size) -> None:

@@ -87,6 +87,7 @@ def test_settings_are_kept_with_the_metric(tmp_path) -> None:
         "method": "pullback", "route": "forward mode", "tile": "5", "dtype": "float64", "device": "cpu",
         "precision": "full",
     }  # fmt: skip
+    assert metric.settings["recorded"] == "True"
     assert int(metric.settings["memory"]) > 10**6
     metric.save(tmp_path / "metric")
     assert geomlib.load_metric(tmp_path / "metric").settings == metric.settings
