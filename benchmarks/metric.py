@@ -19,7 +19,7 @@ from scipy.sparse.linalg import eigsh
 from torch import Tensor
 
 from geomlib.gram import gram
-from geomlib.operators import PullbackOperator, metric_operator
+from geomlib.operators import Operator, PullbackOperator, metric_operator
 
 
 def main() -> None:
@@ -40,7 +40,9 @@ def main() -> None:
         if not options.part and records and route == "forward mode":
             return lambda: whole("pullback", **limits)
         # What a route alone costs: the plan, which would come with a recording, is made before.
-        plan = dataclasses.replace(PullbackOperator(G, z, d, **limits).plan, records=records, route=route)
+        plan = PullbackOperator(G, z, d, **limits).plan
+        size = plan.tile if records else max(plan.tile, Operator.smallest_tile)
+        plan = dataclasses.replace(plan, records=records, route=route, tile=size)
         if not options.part:
             return lambda: PullbackOperator(G, z, d, plan=plan).to_dense()
         operator = PullbackOperator(G, z, d, plan=plan)

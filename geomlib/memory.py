@@ -130,6 +130,7 @@ def make_plan(
     sizes: Footprint,
     columns: int,
     device: torch.device,
+    smallest_tile: int = 1,
     tile: int | None = None,
     memory: str | int | None = None,
     precision: str = "full",
@@ -151,11 +152,10 @@ def make_plan(
     if fits < 1 and memory is not None:
         raise ValueError(f"memory: expected at least {least + column} bytes, for one column, got {memory!r}")
     by_size = TILE_BYTES.get(device.type, TILE_BYTES["cuda"]) // sizes.largest
-    wanted = tile or min(LARGEST_TILE, max(1, by_size))
+    wanted = tile or min(LARGEST_TILE, max(smallest_tile, by_size))
     most = max(1, min(wanted, fits, columns))
     tile = most if tile else math.ceil(columns / math.ceil(columns / most))  # no small one at the end
     used = sizes.total + tile * column
     block = columns if second_order else max(1, min(columns, (budget - used) // sizes.output))
-    return Plan(
-        tile, block, budget, used if second_order else used + block * sizes.output, precision, graph=2 * sizes.total
-    )
+    needed = used if second_order else used + block * sizes.output
+    return Plan(tile, block, budget, needed, precision, graph=2 * sizes.total)

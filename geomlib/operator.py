@@ -24,7 +24,7 @@ class Operator(ABC):
     The network runs in `dtype` on `device`; vectors come back in the dtype and on the device in which they are given.
     """
 
-    second_order = False
+    second_order, smallest_tile = False, 4
 
     def __init__(self, generator: Generator, z: Tensor, *, plan: Plan | None = None, **limits: Any) -> None:
         """Common to all: a plan, or the `tile`, `memory` and `precision` to make one from (`metric_operator`)."""
@@ -37,7 +37,7 @@ class Operator(ABC):
         self.z = z.detach().to(generator.device, generator.dtype)
         self.device, self.dtype, self.shape = generator.device, generator.dtype, (len(z), len(z))
         self.plan = plan or make_plan(
-            self._footprint(), len(z), self.device, **limits, second_order=self.second_order
+            self._footprint(), len(z), self.device, self.smallest_tile, **limits, second_order=self.second_order
         )  # fmt: skip
 
     @property

@@ -48,8 +48,9 @@ class PullbackOperator(Operator):
         return image.flatten() if self.distance.features is None else self.distance.features(image)[0]
 
     def _footprint(self) -> Footprint:
-        # The run that records the derivative tells what the plan for it needs.
+        # The run that records the derivative tells what the plan needs. Without it a tile shares one pass at `z`.
         self._tape = recorded(self._map, self.z)
+        self.smallest_tile = 1 if self._tape else 4
         return self._tape.footprint if self._tape else footprint(self._map, self.z)
 
     @property

@@ -53,7 +53,9 @@ def test_the_tile_follows_from_the_activations() -> None:
     assert make_plan(image_256, 512, CPU, memory="64GB").tile == 2
     assert make_plan(Footprint(2**23, 2**27, 2**23), 512, CPU, memory="64GB").tile == 4
     assert make_plan(Footprint(2**28, 2**30, 2**23), 512, CPU, memory="64GB").tile == 1
+    assert make_plan(Footprint(2**28, 2**30, 2**23), 512, CPU, 4, memory="64GB").tile == 4
     assert make_plan(image_64, 20, CPU, memory="64GB").tile == 20
+    assert make_plan(image_64, 120, CPU, memory="64GB").tile == 60  # not 64 and 56
     assert make_plan(image_64, 512, CPU, tile=7, memory="64GB").tile == 7
 
 

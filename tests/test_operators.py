@@ -174,6 +174,10 @@ def test_routes(function, route: str, bound: float, caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.WARNING):
         metric = geomlib.metric_tensor(G, latents, MSE)
     assert metric.settings["route"] == route
+    recorded = route == "forward mode"
+    assert metric.settings["recorded"] == str(recorded)
+    if function is not sampled:  # which is recorded, but cannot be replayed
+        assert PullbackOperator(G, latents[0], MSE).smallest_tile == (1 if recorded else 4)
     # It says so once a step down, not once a position.
     assert len(caplog.records) == {"forward mode": 0, "double VJP": 1, "differences": 2}[route]
     step, basis = 1e-6, torch.eye(N, dtype=torch.float64)
