@@ -102,7 +102,10 @@ def scatter(
     axes[0, 0].set(
         xlabel=xlabel, ylabel=ylabel, xscale="log" if logx else "linear", yscale="log" if logy else "linear"
     )  # fmt: skip
-    axes[0, 0].legend(frameon=True, markerscale=2 if size < 5 else 1)
+    if len(groups) > 4:  # a legend inside would cover points
+        figure.legend(loc="outside upper center", ncols=2, frameon=False)
+    else:
+        axes[0, 0].legend(frameon=True, markerscale=2 if size < 5 else 1)
     return figure
 
 
