@@ -16,7 +16,7 @@ from geomlib.tape import Tangent, Tape, in_precision
 aten = torch.ops.aten
 
 # In training mode they update their statistics, which their schemas do not tell.
-_BATCH_NORMS = {aten.native_batch_norm, aten.cudnn_batch_norm, aten.miopen_batch_norm}
+BATCH_NORMS = {aten.native_batch_norm, aten.cudnn_batch_norm, aten.miopen_batch_norm}
 # Marks on a tensor that operations on values would not see.
 _MARKS = {aten._conj, aten._neg_view}
 
@@ -62,7 +62,7 @@ class Dual(Tensor):
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         """The operation on the values, and its derivative on the tape."""
         kind = func.overloadpacket
-        updates = func._schema.is_mutable or (kind in _BATCH_NORMS and args[3] is not None and args[5])
+        updates = func._schema.is_mutable or (kind in BATCH_NORMS and args[3] is not None and args[5])
         if updates or kind in _MARKS or torch.Tag.nondeterministic_seeded in func.tags:
             raise NotImplementedError(f"{func} cannot be recorded")
         return Operation(func, args, kwargs or {}).result()
@@ -112,12 +112,12 @@ class Operation:
         self.recording: Recording = next(x.recording for x in self.operands if isinstance(x, Dual))
         self.tape = self.recording.tape
         self.moving = [place for place, x in enumerate(self.operands) if is_moving(x)]
-        self.exact = [in_precision(x.value if isinstance(x, Dual) else x, self.recording.exact) for x in self.operands]
+        self.plain = [x.value if isinstance(x, Dual) else x for x in self.operands]
+        self.exact = [in_precision(x, self.recording.exact) for x in self.plain]
 
     def rounded(self) -> list[Any]:
         """The operands without tangents, in the dtype of the steps."""
-        plain = [x.value if isinstance(x, Dual) else x for x in self.operands]
-        return [in_precision(x, self.tape.dtype) for x in plain]
+        return [in_precision(x, self.tape.dtype) for x in self.plain]
 
     def result(self) -> Any:
         """The results, those that are numbers as dual numbers."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
-from geomlib.dual import Dual, Operation, Recording, Rule, flat, is_moving, is_number, replaced
+from geomlib.dual import BATCH_NORMS, Dual, Operation, Recording, Rule, flat, is_moving, is_number, replaced
 from geomlib.memory import Footprint
 from geomlib.tape import Tangent, Tape
 
@@ -122,18 +122,19 @@ def _batch_norm(operation: Operation, values: list[Any]) -> dict[int, Tangent]:
     return {0: operation.tangent(0).times(scale)}
 
 
+def _moved(run: Any, operands: list[Any], places: Sequence[int], wanted: int, *others: Tensor) -> Tensor:
+    """One of the results of an operation, with others at some of the places."""
+    found: Tensor = flat(run(replaced(operands, places, others)))[wanted]
+    return found
+
+
 def _linear(operation: Operation, values: list[Any]) -> dict[int, Tangent]:
     """Linear in all operands that are numbers together: what is constant among them moves by zero."""
     run, moving = operation.run, operation.moving
     operands = [x.new_zeros(()).expand(x.shape) if is_number(x) else x for x in operation.rounded()]
-    is_view, overlaps = operation.func.is_view, operation.kind == aten.expand
-
-    def result(place: int, *tangents: Tensor) -> Tensor:
-        found: Tensor = flat(run(replaced(operands, moving, tangents)))[place]
-        return found
-
+    kind = {"is_view": operation.func.is_view, "overlaps": operation.kind == aten.expand}
     return {
-        place: operation.add(partial(result, place), moving, value.shape, is_view=is_view, overlaps=overlaps)
+        place: operation.add(partial(_moved, run, operands, moving, place), moving, value.shape, **kind)
         for place, value in enumerate(values)
     }
 
@@ -165,10 +166,14 @@ def _rearranged(operation: Operation, values: list[Any]) -> dict[int, Tangent]:
 
     def step(*tangents: Tensor) -> Tensor:
         parts = replaced(still, positions, [tangent.flatten() for tangent in tangents])
-        result: Tensor = torch.cat(parts).index_select(0, chosen).unflatten(0, shape)
-        return result
+        return _entries(chosen, shape, torch.cat(parts))
 
     return {0: operation.add(step, moving, shape)}
+
+
+def _entries(numbers: Tensor, shape: torch.Size, t: Tensor) -> Tensor:
+    result: Tensor = t.flatten().index_select(0, numbers).unflatten(0, shape)
+    return result
 
 
 def _max_pool(operation: Operation, values: list[Any]) -> dict[int, Tangent]:
@@ -177,19 +182,14 @@ def _max_pool(operation: Operation, values: list[Any]) -> dict[int, Tangent]:
     size, planes = winners.shape, x.numel() // (x.shape[-2] * x.shape[-1])
     first = torch.arange(planes, device=x.device) * (x.shape[-2] * x.shape[-1])
     numbers = (winners.reshape(planes, -1) + first[:, None]).flatten()
-    return {0: operation.add(lambda t: t.flatten().index_select(0, numbers).unflatten(0, size), [0], size)}
+    return {0: operation.add(partial(_entries, numbers, size), [0], size)}
 
 
 def _bilinear(operation: Operation, values: list[Any]) -> dict[int, Tangent]:
     """Linear in each of two operands, the other held."""
     run, operands, shape = operation.run, operation.rounded(), values[0].shape
-
-    def held(place: int, others: list[Any], tangent: Tensor) -> Tensor:
-        product: Tensor = run(replaced(others, [place], [tangent]))
-        return product
-
     terms = [
-        operation.add(partial(held, place, replaced(operands, [place], [None])), [place], shape)
+        operation.add(partial(_moved, run, replaced(operands, [place], [None]), [place], 0), [place], shape)
         for place in operation.moving
     ]
     return {0: operation.tape.total(terms)}
@@ -206,7 +206,7 @@ def _affine(operation: Operation, values: list[Any]) -> dict[int, Tangent]:
 def _convolution(operation: Operation, values: list[Any]) -> dict[int, Tangent]:
     if 2 in operation.moving:  # the bias
         return _general(operation, values)
-    operation.operands[2] = None  # it does not move
+    operation.plain[2] = None  # it does not move
     return _bilinear(operation, values)
 
 
@@ -216,11 +216,7 @@ def _general(operation: Operation, values: list[Any]) -> dict[int, Tangent]:
     points = tuple(operands[place] for place in moving)
 
     def result(wanted: int, *tangents: Tensor) -> Tensor:
-        def function(*moved: Tensor) -> Tensor:
-            found: Tensor = flat(run(replaced(operands, moving, moved)))[wanted]
-            return found
-
-        derivative: Tensor = torch.func.jvp(function, points, tangents)[1]
+        derivative: Tensor = torch.func.jvp(partial(_moved, run, operands, moving, wanted), points, tangents)[1]
         return derivative
 
     return {
@@ -247,7 +243,7 @@ _RULES: dict[Any, Rule] = {
     **dict.fromkeys(_kinds("add sub"), _sum),
     **dict.fromkeys(_kinds("mul"), _product),
     **dict.fromkeys(_kinds("div"), _quotient),
-    **dict.fromkeys(_kinds("cudnn_batch_norm miopen_batch_norm native_batch_norm"), _batch_norm),
+    **dict.fromkeys(BATCH_NORMS, _batch_norm),
     **dict.fromkeys(_kinds("_reshape_alias _unsafe_view reshape view"), _reshape),
     **dict.fromkeys(_kinds("as_strided as_strided_scatter diagonal_scatter select_scatter slice_scatter"), _rearranged),
     **dict.fromkeys(_kinds("max_pool2d_with_indices"), _max_pool),

@@ -38,8 +38,8 @@ class PullbackOperator(Operator):
         self._tape: Tape | None = None
         super().__init__(generator, z, **limits)
         self.linear = Linearisation(self._map, self.z, self.plan)
-        if self._tape:
-            self.linear.tape = self._tape
+        if limits.get("plan") is None:  # it has been tried
+            self.linear.tape, self.plan.records = self._tape, self._tape is not None
         if distance.features is None:
             self._check_gradient()
 
