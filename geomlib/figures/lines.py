@@ -102,10 +102,8 @@ def scatter(
     axes[0, 0].set(
         xlabel=xlabel, ylabel=ylabel, xscale="log" if logx else "linear", yscale="log" if logy else "linear"
     )  # fmt: skip
-    if len(groups) > 4:  # a legend inside would cover points
-        figure.legend(loc="outside upper center", ncols=2, frameon=False)
-    else:
-        axes[0, 0].legend(frameon=True, markerscale=2 if size < 5 else 1)
+    # Inside it would cover points.
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, markerscale=2 if size < 5 else 1)
     return figure
 
 
