@@ -7,6 +7,9 @@ exponential moving average of the generator, which is what gets published.  A co
 between the kinds of shape; so that it passes quickly, the generator is also rewarded for samples that the frozen
 network names with confidence, all kinds equally often (Springenberg 2016), with the weight `naming`; or, where a
 sample was asked for by class, for being named as that class.
+
+`PixelCritic` looks at pixels alone, has seen no factor and names nothing: what is trained against it owes its axes to
+the images.  It is held in place by the zero-centred gradient penalty on real images (Mescheder et al. 2018).
 """
 
 import copy
@@ -19,13 +22,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
-
-from geomlib.shapes.networks import PerceptualTrunk
+from trunk import CriticTrunk
 
 log = logging.getLogger(__name__)
 
 # Draws samples of a network in training mode: their batch, and the classes that were asked for, if any.
 Imagine = Callable[[nn.Module, int, torch.Generator], tuple[Tensor, Tensor | None]]
+CriticLoss = Callable[[list[Tensor], list[Tensor]], Tensor]
 
 
 class Critic(nn.Module):
@@ -34,7 +37,7 @@ class Critic(nn.Module):
     The features hardly see fine texture; without the small head on the pixels a generator leaves noise there.
     """
 
-    def __init__(self, eyes: PerceptualTrunk, width: int = 64) -> None:
+    def __init__(self, eyes: CriticTrunk, width: int = 64) -> None:
         super().__init__()
         self.eyes = eyes.eval().requires_grad_(False)
         self.heads = nn.ModuleList(
@@ -46,6 +49,26 @@ class Critic(nn.Module):
         maps = self.eyes((images + 1) / 2)
         scores = [head(part) for head, part in zip(self.heads, [*maps, images], strict=True)]
         return scores, self.eyes.head(maps[-1])[:, :3]
+
+
+class PixelCritic(nn.Module):
+    """Images `(B, 3, 64, 64)` in [-1, 1] to one score each; every weight of it is learned from the images at hand."""
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        inputs = 3
+        for outputs in (width, 2 * width, 4 * width, 8 * width):
+            layers += [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(0.2)]
+            inputs = outputs
+        self.heads = nn.Sequential(
+            *layers,
+            _Deviation(), nn.Conv2d(inputs + 1, inputs, 3, 1, 1), nn.LeakyReLU(0.2), nn.Conv2d(inputs, 1, 4),
+        )  # fmt: skip
+
+    def forward(self, images: Tensor) -> tuple[list[Tensor], None]:
+        """The score, as the one map there is; no naming."""
+        return [self.heads(images)], None
 
 
 class _Deviation(nn.Module):
@@ -80,6 +103,20 @@ def hinge(real: list[Tensor], fake: list[Tensor]) -> Tensor:
     """The critic's loss, mean over scales."""
     losses = [functional.relu(1 - r).mean() + functional.relu(1 + f).mean() for r, f in zip(real, fake, strict=True)]
     return torch.stack(losses).mean()
+
+
+def logistic(real: list[Tensor], fake: list[Tensor]) -> Tensor:
+    """The critic's loss of Goodfellow et al. 2014, which goes with `gradient_penalty`."""
+    losses = [functional.softplus(-r).mean() + functional.softplus(f).mean() for r, f in zip(real, fake, strict=True)]
+    return torch.stack(losses).mean()
+
+
+def gradient_penalty(critic: nn.Module, images: Tensor) -> Tensor:
+    """Mean squared norm of the gradient of the scores in the real images, in float32."""
+    images = images.detach().float().requires_grad_(True)
+    score = torch.stack([part.sum() for part in critic(images)[0]]).sum()
+    (gradient,) = torch.autograd.grad(score, images, create_graph=True)
+    return gradient.square().sum((1, 2, 3)).mean()
 
 
 def batches(images: Tensor, batch_size: int, seed: int) -> Iterator[Tensor]:
@@ -119,16 +156,21 @@ def train(
     rates: tuple[float, float] = (3e-4, 6e-4),
     decay: float = 0.999,
     naming: float = 0.5,
+    critic_loss: CriticLoss = hinge,
+    penalty: float = 0.0,
+    penalty_every: int = 16,
     device: str = "cpu",
     save_every: int = 1000,
     on_save: Callable[[nn.Module, int], None] | None = None,
 ) -> tuple[nn.Module, list[list[float]], float]:
     """Train `generator` in place; returns its average, the curve of losses, and the seconds.
 
-    `critic` maps a batch to its maps of scores and to logits of its class, and learns with its part `heads`; `real`
-    yields endless minibatches; `refresh` makes an average ready for use (batch statistics, evaluation mode).  A state
-    in `folder` is taken up where it stopped; `ValueError` where it has no step left to do.  The learning rates are
-    constant for two thirds of the steps and then fall linearly to zero.
+    `critic` maps a batch to its maps of scores and to logits of its class (None: it names nothing, and `naming` is
+    not used), and learns with its part `heads` by `critic_loss`; with a `penalty` that multiplies half the gradient
+    penalty, taken every few steps, the generator's loss is the logistic one.  `real` yields endless minibatches;
+    `refresh` makes an average ready for use (batch statistics, evaluation mode).  A state in `folder` is taken up
+    where it stopped; `ValueError` where it has no step left to do.  The learning rates are constant for two thirds of
+    the steps and then fall linearly to zero.
     """
     torch.manual_seed(seed)
     generator, critic = _channels_last(generator.to(device)).train(), _channels_last(critic.to(device))
@@ -158,22 +200,26 @@ def train(
         truth = next(real).to(device)
         with torch.autocast(device, torch.bfloat16):
             fake, wanted = imagine(generator, batch_size, noise)
-            critic_loss = hinge(critic(truth)[0], critic(fake.detach())[0])
+            loss = critic_loss(critic(truth)[0], critic(fake.detach())[0])
+        if penalty and step % penalty_every == 0:
+            loss = loss + 0.5 * penalty * penalty_every * gradient_penalty(critic, truth)
         optimisers[1].zero_grad()
-        critic_loss.backward()
+        loss.backward()
         optimisers[1].step()
         critic.heads.requires_grad_(False)
         with torch.autocast(device, torch.bfloat16):
             scores, kinds = critic(fake)
-            generator_loss = -torch.stack([part.mean() for part in scores]).mean()
-            named = indecision(kinds) if wanted is None else functional.cross_entropy(kinds.float(), wanted)
-            generator_total = generator_loss + naming * named
+            fooling = [(functional.softplus(-part) if penalty else -part).mean() for part in scores]
+            generator_loss = generator_total = torch.stack(fooling).mean()
+            if kinds is not None:
+                named = indecision(kinds) if wanted is None else functional.cross_entropy(kinds.float(), wanted)
+                generator_total = generator_loss + naming * named
         optimisers[0].zero_grad()
         generator_total.backward()
         optimisers[0].step()
         critic.heads.requires_grad_(True)
         update_average(average, generator, decay)
-        sums += torch.tensor([critic_loss.item(), generator_loss.item(), 1.0])
+        sums += torch.tensor([loss.item(), generator_loss.item(), 1.0])
         if (step + 1) % save_every == 0 or step + 1 == steps:
             spent = time.perf_counter() - started
             losses = (sums[:2] / sums[2]).tolist()

@@ -8,19 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from adversarial import Critic, Imagine, batches, train
+from adversarial import Critic, Imagine, PixelCritic, batches, logistic, train
 from PIL import Image
 from safetensors.torch import save_file
 from shapes_images import degrade, real
 from supervised import fit, reading_loss, save
 from torch import Tensor, nn
+from trunk import CriticTrunk
 
 from geomlib import shapes
 from geomlib.generators import build
-from geomlib.shapes.networks import PerceptualTrunk, load_factor_reader
+from geomlib.shapes.networks import load_factor_reader
 from geomlib.shapes.quality import measure
 
 IMAGES = 100_000
+PENALTY = 2.0  # weight of the gradient penalty of a critic on pixels
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,13 @@ class Recipe:
     rates: tuple[float, float]  # learning rates of generator and critic
     steps: int
     notes: dict[str, Any]
+    sees_factors: bool = True  # the critic looks through a network that reads factors, else at pixels alone
 
 
-def train_eyes(images: Tensor, factors: Tensor, steps: int, seed: int, device: str) -> PerceptualTrunk:
+def train_eyes(images: Tensor, factors: Tensor, steps: int, seed: int, device: str) -> CriticTrunk:
     """The network through which the critic looks: it reads the factors of the generator's own training images."""
     torch.manual_seed(seed)
-    eyes = PerceptualTrunk().to(device, memory_format=torch.channels_last).train()
+    eyes = CriticTrunk().to(device, memory_format=torch.channels_last).train()
     random = torch.Generator().manual_seed(seed)
 
     def loss_of_step(step: int) -> Tensor:
@@ -84,6 +87,17 @@ def judge(recipe: Recipe, model: nn.Module, samples: int = 5000) -> dict[str, An
     return asdict(measure(images, load_factor_reader(), data)) | {"confident, strict reader": strict.confident}
 
 
+def _kept_eyes(options: argparse.Namespace, images: Tensor, factors: Tensor) -> CriticTrunk:
+    """The critic's frozen features, trained once for each folder."""
+    kept, eyes = options.out / "eyes.pt", CriticTrunk()
+    if kept.exists():
+        eyes.load_state_dict(torch.load(kept, weights_only=True))
+    else:
+        eyes = train_eyes(images, factors, options.eyes_steps, options.seed + 100, options.device)
+        torch.save(eyes.state_dict(), kept)
+    return eyes
+
+
 def main(recipe: Recipe, description: str | None) -> None:
     """The command line of one training."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -105,13 +119,20 @@ def main(recipe: Recipe, description: str | None) -> None:
     recipe.initialise(generator)
 
     options.out.mkdir(parents=True, exist_ok=True)
-    kept = options.out / "eyes.pt"
-    eyes = PerceptualTrunk()
-    if kept.exists():
-        eyes.load_state_dict(torch.load(kept, weights_only=True))
+    if recipe.sees_factors:
+        critic: nn.Module = Critic(_kept_eyes(options, images, factors))
+        settings: dict[str, Any] = {}
+        told = {
+            "critic": "heads on the frozen features of a network that reads factors, and on pixels; hinge loss",
+            "steps of that network": options.eyes_steps,
+        }
     else:
-        eyes = train_eyes(images, factors, options.eyes_steps, options.seed + 100, options.device)
-        torch.save(eyes.state_dict(), kept)
+        critic, settings = PixelCritic(), {"critic_loss": logistic, "penalty": PENALTY}
+        told = {
+            "critic": "four convolutions on pixels alone, logistic loss, gradient penalty on real images",
+            "penalty": PENALTY,
+            "reward": "none",
+        }
 
     def on_save(model: nn.Module, step: int) -> None:
         save_file(
@@ -120,9 +141,9 @@ def main(recipe: Recipe, description: str | None) -> None:
         montage(recipe.render(model, 100, 0).cpu(), options.out / f"samples-{step:06d}.png")
 
     published, curve, seconds = train(
-        generator, Critic(eyes), batches(images, options.batch_size, options.seed), recipe.imagine, recipe.refresh,
+        generator, critic, batches(images, options.batch_size, options.seed), recipe.imagine, recipe.refresh,
         steps=options.steps, folder=options.out, seed=options.seed, batch_size=options.batch_size,
-        rates=recipe.rates, device=options.device, on_save=on_save,
+        rates=recipe.rates, device=options.device, on_save=on_save, **settings,
     )  # fmt: skip
     card = {
         "name": recipe.name,
@@ -133,8 +154,7 @@ def main(recipe: Recipe, description: str | None) -> None:
         "output_shape": list(images.shape[1:]),
         "data": {"real": {"count": IMAGES, "seed": options.seed}},
         "recipe": {
-            "critic": "heads on the frozen features of a network that reads factors, and on pixels; hinge loss",
-            "steps of that network": options.eyes_steps,
+            **told,
             "learning rates": recipe.rates,
             "moving average": 0.999,
             **recipe.notes,
