@@ -18,6 +18,8 @@ DISTANCES: list[tuple[str, dict[str, Any]]] = [
     ("perceptual-shapes", {}),
     ("perceptual-shapes", {"pretrained": False}),
     ("lpips-squeeze", {"pretrained": False}),
+    ("st-lpips-alex", {}),
+    ("st-lpips-vgg", {}),
     ("ssim", {}),
     ("stft", {"window_sizes": (64, 256)}),
 ]
