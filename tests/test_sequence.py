@@ -38,7 +38,8 @@ def test_no_latent_serves_two_uses_also_beyond_the_ranges() -> None:
 
 
 @pytest.mark.parametrize(
-    ("use", "count", "skip", "named"), [("pictures", 3, 0, "use"), ("metrics", 0, 0, "count"), ("tuning", 2, -1, "skip")]
+    ("use", "count", "skip", "named"),
+    [("pictures", 3, 0, "use"), ("metrics", 0, 0, "count"), ("tuning", 2, -1, "skip")],
 )
 def test_errors(use: str, count: int, skip: int, named: str) -> None:
     with pytest.raises(ValueError, match=named):
