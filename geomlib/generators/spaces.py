@@ -137,7 +137,7 @@ def _style_sampler(latent_dim: int, mapping: nn.Module | None, repeats: int) -> 
     # It keeps the mapping network as it was loaded, so that samples are the same wherever the generator moves.
     @torch.no_grad()
     def sampler(count: int, random: torch.Generator) -> Tensor:
-        draw = torch.randn(count, latent_dim, generator=random)
+        draw = torch.randn(count, latent_dim, generator=random, dtype=torch.float32)
         if mapping is not None:
             draw = mapping(draw.to(next(mapping.parameters())))
         return draw.repeat(1, repeats)
@@ -159,7 +159,7 @@ def _show_classes(
     embeddings = network.embeddings.weight.detach().T.contiguous().cpu()
 
     def draw_noise(count: int, random: torch.Generator) -> Tensor:
-        draw = torch.empty(count, network.z_dim)
+        draw = torch.empty(count, network.z_dim, dtype=torch.float32)
         return truncation * nn.init.trunc_normal_(draw, a=-2.0, b=2.0, generator=random)
 
     def sampler(count: int, random: torch.Generator) -> Tensor:
