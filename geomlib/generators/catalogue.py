@@ -89,7 +89,9 @@ def _embedded(name: str, space: str, weights: str | Path | None, options: dict[s
     path = Path(weights) if weights else WEIGHTS / f"{name}.safetensors"
     distance = known.get("default_distance", EMBEDDED[name])
     options = known.get("paper_options", {}) | options
-    return _loaded(name, known["architecture"], known["config"], path, (), space, distance, options)
+    generator = _loaded(name, known["architecture"], known["config"], path, (), space, distance, options)
+    generator.world = name.partition("-")[0]  # of the data set that it was trained on
+    return generator
 
 
 def _published(name: str, space: str, weights: str | Path | None, options: dict[str, Any]) -> Generator:
