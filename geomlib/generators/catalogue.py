@@ -110,7 +110,9 @@ def _embedded(name: str, space: str, weights: str | Path | None, options: dict[s
     path = Path(weights) if weights else WEIGHTS / f"{name}.safetensors"
     distance = known.get("default_distance", EMBEDDED[name])
     options = known.get("paper_options", {}) | options
-    return _loaded(name, known["architecture"], known["config"], path, (), space, distance, options)
+    generator = _loaded(name, known["architecture"], known["config"], path, (), space, distance, options)
+    generator.world = name.partition("-")[0]  # of the data set that it was trained on
+    return generator
 
 
 def _published(name: str, space: str, weights: str | Path | None, options: dict[str, Any]) -> Generator:
@@ -194,8 +196,9 @@ def load_generator(
     """A generator by catalogue name, `"path/to/file.py:factory"` or `"package.module:factory"`.
 
     `space` is one of the generator's `spaces` ("": the default one); `options` of embedded, packaged and published
-    generators are those of `spaces.as_generator`. The name in a file can also be that of a `Packaged`. A factory is called with `options`, and with `space` and `weights` where they
-    are given, and returns a `Generator`.  The result's `spec` holds what is needed to build it anew.
+    generators are those of `spaces.as_generator`. A factory is called with `options`, and with `space` and `weights`
+    where they are given, and returns a `Generator`; in its place can stand a `Packaged` that names an architecture.
+    The result's `spec` holds what is needed to build it anew.
 
     Raises `ValueError` for an unknown name, space or option, `FileNotFoundError` for a missing file (nothing is
     downloaded here), `FloatingPointError` for weights that are not finite.

@@ -16,6 +16,7 @@ from geomlib.generators.checkpoints import state_hash
 Sampler = Callable[[int, torch.Generator], Tensor]
 # How many latents a sampler is asked for, always, so that each sample is the beginning of all longer ones.
 TOGETHER = 16
+WORLDS = ("shapes", "tones")
 
 
 def _normal(latent_dim: int) -> Sampler:
@@ -48,8 +49,11 @@ class Generator:
 
     `spaces` are the spaces that the network has and `space` is the one of these latents, the first by default.
     `deterministic=False` says that equal latents give different images, as with layer noise drawn at each call.
+    `world` says whose known factors the outputs show: "shapes" (images like those of `geomlib.shapes`, 3 x 64 x 64),
+    "tones" (sounds like those of `geomlib.tones`), or None: no factors are known.
 
-    Raises `ValueError` for a module in training mode: batch statistics would tie the samples of a batch together.
+    Raises `ValueError` for another world, and for a module in training mode: batch statistics would tie the samples of
+    a batch together.
     """
 
     spec: dict[str, Any] | None = None  # `load_generator(**spec)` builds it anew; None where it was made by hand
@@ -67,6 +71,7 @@ class Generator:
         spaces: tuple[str, ...] = ("z",),
         space: str = "",
         deterministic: bool = True,
+        world: str | None = None,
     ) -> None:
         """Wrap `module`; nothing is run."""
         if not callable(module):
@@ -78,8 +83,10 @@ class Generator:
         if size is not None and (not isinstance(size, int) or size < 1 or output_range is None):
             raise ValueError(f"size: expected a positive integer, and an output_range (images), got {size!r}")
         check_choice("space", space or spaces[0], spaces)
+        check_choice("world", world, (*WORLDS, None))
         self.module, self.latent_dim, self.output_range, self.clamp = module, latent_dim, output_range, clamp
         self.size, self.spaces, self.space, self.deterministic = size, spaces, space or spaces[0], deterministic
+        self.world = world
         self.sampler = sampler or _normal(latent_dim)
         self.name = name or type(module).__name__
         if default_distance:
