@@ -1,6 +1,7 @@
-"""Generators by name: embedded, published, analytic, or anyone's own factory."""
+"""Generators by name: embedded, packaged, published, analytic, or anyone's own factory."""
 
 import contextlib
+import dataclasses
 import importlib
 import importlib.util
 import inspect
@@ -11,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from geomlib._checks import check_choice
 from geomlib.generators import analytic
 from geomlib.generators.architectures import build
+from geomlib.generators.archives import local_path as packaged_path
+from geomlib.generators.archives import packaged_state
 from geomlib.generators.checkpoints import load_state, read_state
 from geomlib.generators.download import local_path
 from geomlib.generators.interface import Generator
+from geomlib.generators.packaged import PACKAGED, Packaged
 from geomlib.generators.published import PUBLISHED
 from geomlib.generators.spaces import as_generator
 from geomlib.literals import convert
@@ -46,7 +51,12 @@ SIMPLE = re.compile(r"(typing\.)?(Optional\[)?(bool|int|float|str)( \| None|\])?
 
 
 def card(name: str) -> dict[str, Any]:
-    """What is known of an embedded network: data, training, hardware, quality; raises `FileNotFoundError`."""
+    """What is known of an embedded or packaged network: where it is from, data, training, licence, quality.
+
+    Raises `FileNotFoundError` for any other.
+    """
+    if name in PACKAGED:
+        return dataclasses.asdict(PACKAGED[name])
     path = WEIGHTS / f"{name}.json"
     if not path.is_file():
         raise FileNotFoundError(f"name: no card {path}")
@@ -54,8 +64,8 @@ def card(name: str) -> dict[str, Any]:
     return content
 
 
-def load_factory(spec: str, what: str) -> Callable[..., Any]:
-    """The function that `"path/to/file.py:name"` or `"package.module:name"` points at (split at the last colon)."""
+def load_object(spec: str, what: str) -> Any:
+    """What `"path/to/file.py:name"` or `"package.module:name"` points at (split at the last colon)."""
     source, _, name = spec.rpartition(":")
     if source.endswith(".py"):
         path = Path(source)
@@ -70,8 +80,17 @@ def load_factory(spec: str, what: str) -> Callable[..., Any]:
             module = importlib.import_module(source)
         except ModuleNotFoundError as error:
             raise ValueError(f"{what}: cannot import {source!r} (from {spec!r}): {error}") from error
-    factory = getattr(module, name, None)
+    found = getattr(module, name, None)
+    if found is None:
+        raise ValueError(f"{what}: {source} has no function {name!r}")
+    return found
+
+
+def load_factory(spec: str, what: str) -> Callable[..., Any]:
+    """The function that `"path/to/file.py:name"` or `"package.module:name"` points at."""
+    factory = load_object(spec, what)
     if not callable(factory):
+        source, _, name = spec.rpartition(":")
         raise ValueError(f"{what}: {source} has no function {name!r}")
     return factory  # type: ignore[no-any-return]
 
@@ -79,12 +98,14 @@ def load_factory(spec: str, what: str) -> Callable[..., Any]:
 def source_files(spec: str, weights: str = "", what: str = "generator") -> list[Path]:
     """The files that a generator or distance is made from, besides geomlib's own modules.
 
-    Raises `FileNotFoundError` for a published generator that is not in the cache.
+    Raises `FileNotFoundError` for a packaged or published generator that is not in the cache.
     """
     embedded = WEIGHTS / f"{spec}.safetensors"
     files = [Path(weights)] if weights else [embedded] if embedded.is_file() else []
     if spec in PUBLISHED and not weights:
         files = [local_path(spec)]
+    if spec in PACKAGED and not weights:
+        files = [packaged_path(spec)]
     source = spec.rpartition(":")[0]
     return [*files, Path(source)] if source.endswith(".py") else files
 
@@ -106,6 +127,21 @@ def _published(name: str, space: str, weights: str | Path | None, options: dict[
     return _loaded(
         name, entry.architecture, entry.config, path, entry.state_key, space, entry.distance, paper | options
     )
+
+
+def _packaged(entry: Packaged, space: str, weights: str | Path | None, options: dict[str, Any]) -> Generator:
+    if not entry.architecture:
+        raise ValueError(f"generator: {entry.name} names no architecture: its weights are no generator by themselves")
+    state = read_state(weights, entry.key) if weights else packaged_state(entry)
+    network = build(entry.architecture, **entry.config)
+    load_state(network, _renamed(state, entry.renamed), entry.name)
+    network.eval().requires_grad_(False)
+    return as_generator(entry.architecture, network, space, entry.name, entry.distance, **options)
+
+
+def _renamed(state: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, Tensor]:
+    parts = ((key, *key.partition(".")) for key in state)
+    return {names.get(first, first) + dot + rest: state[key] for key, first, dot, rest in parts}
 
 
 def _loaded(
@@ -181,8 +217,8 @@ def load_generator(
 ) -> Generator:
     """A generator by catalogue name, `"path/to/file.py:factory"` or `"package.module:factory"`.
 
-    `space` is one of the generator's `spaces` ("": the default one); `options` of embedded and published generators
-    are those of `spaces.as_generator`. A factory is called with `options`, and with `space` and `weights` where they
+    `space` is one of the generator's `spaces` ("": the default one); `options` of embedded, packaged and published
+    generators are those of `spaces.as_generator`. The name in a file can also be that of a `Packaged`. A factory is called with `options`, and with `space` and `weights` where they
     are given, and returns a `Generator`.  The result's `spec` holds what is needed to build it anew.
 
     Raises `ValueError` for an unknown name, space or option, `FileNotFoundError` for a missing file (nothing is
@@ -190,14 +226,21 @@ def load_generator(
     """
     if source in EMBEDDED:
         generator = _embedded(source, space, weights, options)
+    elif source in PACKAGED:
+        generator = _packaged(PACKAGED[source], space, weights, options)
     elif source in PUBLISHED:
         generator = _published(source, space, weights, options)
     elif source in ANALYTIC:
         generator = _made(source, ANALYTIC[source], space, weights, options)
     elif ":" in source:
-        generator = _made(source, load_factory(source, "generator"), space, weights, options)
+        declared = load_object(source, "generator")
+        if isinstance(declared, Packaged):
+            generator = _packaged(declared, space, weights, options)
+        else:
+            generator = _made(source, load_factory(source, "generator"), space, weights, options)
     else:
-        names = ", ".join([*EMBEDDED, *ANALYTIC, *PUBLISHED])
+        packaged = [name for name, entry in PACKAGED.items() if entry.architecture]
+        names = ", ".join([*EMBEDDED, *packaged, *ANALYTIC, *PUBLISHED])
         raise ValueError(f"generator: expected one of {names} or file.py:factory, got {source!r}")
     given = {"space": space, "weights": str(weights) if weights else ""}
     generator.spec = {"source": source, **options, **{key: value for key, value in given.items() if value}}
