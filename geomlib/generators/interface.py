@@ -1,7 +1,6 @@
 """The one interface to every generator: latents in, images out."""
 
 import copy
-import hashlib
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from geomlib._checks import check_choice, check_matrix
 from geomlib.generators.base import OutputRange, to_unit_range
+from geomlib.generators.checkpoints import state_hash
 
 Sampler = Callable[[int, torch.Generator], Tensor]
 WORLDS = ("shapes", "tones")
@@ -130,11 +130,7 @@ class Generator:
     def weights_hash(self) -> str:
         """SHA-256 over the names and values of the module's state; empty where there is none."""
         state = self.module.state_dict() if isinstance(self.module, nn.Module) else {}
-        digest = hashlib.sha256()
-        for key, value in sorted(state.items()):
-            digest.update(key.encode())
-            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest() if state else ""
+        return state_hash(state) if state else ""
 
     def to(self, device: str | torch.device, dtype: torch.dtype) -> "Generator":
         """This generator on another device or in another precision; a copy where anything has to change."""
