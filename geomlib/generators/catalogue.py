@@ -64,6 +64,18 @@ def card(name: str) -> dict[str, Any]:
     return content
 
 
+def told(generator: Generator) -> str:
+    """What the training of a generator was told of the factors in its outputs: a sentence of its card.
+
+    Only of the weights that the card belongs to; of all others the sentence says that it is not known.
+    """
+    spec = generator.spec or {}
+    name = str(spec.get("source"))
+    if name in EMBEDDED and not spec.get("weights"):
+        return str(card(name)["told"])
+    return f"What the training of {generator.name} was told of any factors is not known here."
+
+
 def load_object(spec: str, what: str) -> Any:
     """What `"path/to/file.py:name"` or `"package.module:name"` points at (split at the last colon)."""
     source, _, name = spec.rpartition(":")
