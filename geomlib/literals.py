@@ -1,11 +1,13 @@
 """Values written as words: one reading for parameters, for options of a generator, and for both command line flags."""
 
 import ast
+import contextlib
 import re
 from collections.abc import Mapping
 from typing import Any
 
 CONSTANTS = {"true": True, "false": False, "none": None}
+TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "tuple": tuple, "dict": dict}
 OPTION = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 
 
@@ -31,6 +33,63 @@ class _Constants(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802 - the name that ast calls
         known = node.id.lower()
         return ast.copy_location(ast.Constant(CONSTANTS[known]), node) if known in CONSTANTS else node
+
+
+def convert(value: Any, kind: str) -> Any:
+    """A value, or a word for it, as a type that Python's source names: of `TYPES`, Any, Literal, or some of them.
+
+    Raises:
+        ValueError: the value cannot be of the type, or the type is not known.
+        TypeError: likewise.
+    """
+    return _as_type(value, ast.parse(kind, mode="eval").body)
+
+
+def _as_type(value: Any, kind: ast.expr) -> Any:
+    if isinstance(kind, ast.Constant):  # None, or a type in quotation marks
+        return convert(value, kind.value) if isinstance(kind.value, str) else _choose(value, [None])
+    if isinstance(kind, ast.BinOp):
+        return _first(value, [kind.left, kind.right])
+    name = ast.unparse(kind.value if isinstance(kind, ast.Subscript) else kind).rpartition(".")[2]
+    inner = [] if not isinstance(kind, ast.Subscript) else _several(kind.slice)
+    if name == "Literal":
+        return _choose(value, [ast.literal_eval(one) for one in inner])
+    if name == "Optional":
+        return _first(value, [ast.Constant(None), *inner])
+    if name == "Union":
+        return _first(value, inner)
+    if name == "str":
+        if not isinstance(value, str):
+            raise TypeError(value)
+        return value
+    parsed = literal(value) if isinstance(value, str) else value
+    if name == "Any":
+        return parsed
+    if name == "float" and type(parsed) is int:
+        parsed = float(parsed)
+    if type(parsed) is not TYPES.get(name.lower()):
+        raise TypeError(value)
+    return [_as_type(one, inner[0]) for one in parsed] if isinstance(parsed, list) and inner else parsed
+
+
+def _several(node: ast.expr) -> list[ast.expr]:
+    return node.elts if isinstance(node, ast.Tuple) else [node]
+
+
+def _first(value: Any, kinds: list[ast.expr]) -> Any:
+    """The value as the first of several types that it can be."""
+    for kind in kinds:
+        with contextlib.suppress(ValueError, TypeError, SyntaxError):
+            return _as_type(value, kind)
+    raise TypeError(value)
+
+
+def _choose(value: Any, choices: list[Any]) -> Any:
+    """The one of the choices that the value is, or is a word for."""
+    for one in [value, literal(value)] if isinstance(value, str) else [value]:
+        if any(type(one) is type(choice) and one == choice for choice in choices):
+            return one
+    raise ValueError(value)
 
 
 def generator_options(text: str) -> dict[str, Any]:
@@ -61,11 +120,12 @@ def options_text(options: Mapping[str, Any]) -> str:
     Raises:
         ValueError: a value that has no literal.
     """
-    words = {name: value if _plain(value) else repr(value) for name, value in sorted(options.items())}
+    words = {key: one if _plain(one) else repr(one).replace("=", r"\x3d") for key, one in sorted(options.items())}
     text = " ".join(f"{name}={word}" for name, word in words.items())
-    if generator_options(text) != dict(options):
-        raise ValueError(f"options: expected numbers, words and lists of them, got {dict(options)!r}")
-    return text
+    with contextlib.suppress(ValueError):
+        if generator_options(text) == dict(options):
+            return text
+    raise ValueError(f"options: expected numbers, words and lists of them, got {dict(options)!r}")
 
 
 def _plain(value: Any) -> bool:

@@ -10,7 +10,7 @@ from torch import nn
 
 import geomlib
 from geomlib import controls, runner
-from geomlib.generators import catalogue
+from geomlib.generators import catalogue, told
 from geomlib.layers import activation_view
 
 FACTORY = """
@@ -53,6 +53,21 @@ def test_copies_keep_it(world: str | None) -> None:
 def test_an_unknown_world_is_refused(world: Any) -> None:
     with pytest.raises(ValueError, match=f"world: expected one of 'shapes', 'tones', None, got {world!r}"):
         geomlib.Generator(nn.Identity().eval(), 4, world=world)
+
+
+@pytest.mark.parametrize("name", catalogue.EMBEDDED)
+def test_the_card_tells_what_its_training_was_told(name: str, tmp_path: Path) -> None:
+    G = geomlib.load_generator(name)
+    recipe, sentence = catalogue.card(name)["recipe"], told(G)
+    assert "reads factors" in recipe["critic"] and "trained to read the factors" in sentence
+    reward, _, weight = recipe["reward"].partition(" by the frozen network, ")
+    assert f"rewarded by that network ({reward}, {weight}" in sentence
+    assert "its axes carry factors is in part by construction" in sentence
+    # The card is not that of other weights, nor of a control.
+    (tmp_path / "other.safetensors").write_bytes((catalogue.WEIGHTS / f"{name}.safetensors").read_bytes())
+    unknown = f"What the training of {name} was told of any factors is not known here."
+    assert told(geomlib.load_generator(name, weights=tmp_path / "other.safetensors")) == unknown
+    assert told(controls.matched_gaussian(G, 0)).endswith("was told of any factors is not known here.")
 
 
 def ground_truth(root: Path, generator: str) -> dict[str, Any]:

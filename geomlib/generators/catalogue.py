@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from geomlib.generators.interface import Generator
 from geomlib.generators.packaged import PACKAGED, Packaged
 from geomlib.generators.published import PUBLISHED
 from geomlib.generators.spaces import as_generator
+from geomlib.literals import convert
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 # Embedded generators, each with its default distance.
@@ -45,6 +47,9 @@ ANALYTIC: dict[str, Callable[..., Generator]] = {
 }
 
 
+SIMPLE = re.compile(r"(typing\.)?(Optional\[)?(bool|int|float|str)( \| None|\])?")  # types that options are checked for
+
+
 def card(name: str) -> dict[str, Any]:
     """What is known of an embedded or packaged network: where it is from, data, training, licence, quality.
 
@@ -57,6 +62,18 @@ def card(name: str) -> dict[str, Any]:
         raise FileNotFoundError(f"name: no card {path}")
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
+
+
+def told(generator: Generator) -> str:
+    """What the training of a generator was told of the factors in its outputs: a sentence of its card.
+
+    Only of the weights that the card belongs to; of all others the sentence says that it is not known.
+    """
+    spec = generator.spec or {}
+    name = str(spec.get("source"))
+    if name in EMBEDDED and not spec.get("weights"):
+        return str(card(name)["told"])
+    return f"What the training of {generator.name} was told of any factors is not known here."
 
 
 def load_object(spec: str, what: str) -> Any:
@@ -166,8 +183,10 @@ def _made(
     source: str, factory: Callable[..., Any], space: str, weights: str | Path | None, options: dict[str, Any]
 ) -> Generator:
     """What a factory returns; it is told the space where it has a parameter of that name."""
-    parameters = inspect.signature(factory).parameters.values()
-    takes_space = any(parameter.name == "space" or parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    parameters = inspect.signature(factory).parameters
+    for name in options.keys() & parameters.keys():
+        _check_option(source, parameters[name], options[name])
+    takes_space = "space" in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
     arguments = (
         options | ({"weights": weights} if weights else {}) | ({"space": space} if takes_space and space else {})
     )
@@ -183,6 +202,23 @@ def _made(
     if space and space != generator.space:
         raise ValueError(f"space: {source} was asked for {space!r} and made a generator of {generator.space!r}")
     return generator
+
+
+def _check_option(source: str, declared: inspect.Parameter, value: Any) -> None:
+    """Refuse a word for a number, a number for a truth and the like, where a factory tells what it expects."""
+    if declared.annotation is not declared.empty:
+        kind = inspect.formatannotation(declared.annotation).strip("'")
+    else:  # one who writes 1 may mean any number
+        kind = {int: "float"}.get(type(declared.default), type(declared.default).__name__)
+    if not SIMPLE.fullmatch(kind) or (value is None and declared.default is None):
+        return
+    try:
+        fits = convert(value, kind) == value
+    except (ValueError, TypeError):
+        fits = False
+    if not fits:
+        quote = f"; in quotation marks, {str(value)!r}, it is a word" if kind == "str" else ""
+        raise ValueError(f"generator: option {declared.name!r} of {source} expects {kind}, got {value!r}{quote}")
 
 
 def load_generator(
