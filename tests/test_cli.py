@@ -152,10 +152,10 @@ def test_metric_prints_a_summary_and_saves(
 ) -> None:
     out = tmp_path / "metric.safetensors"
     arguments = ["--space", "noise", "-o", "class_index=2", "--positions", "2", "--seed", "3", "--out", str(out)]
-    assert call(monkeypatch, "metric", "shapes-biggan", *arguments) == 0
+    assert call(monkeypatch, "metric", "shapes-biggan", "--distance", "mse", *arguments) == 0
     shown = capsys.readouterr().out
     generator = geomlib.load_generator("shapes-biggan", "noise", class_index=2)
-    expected = geomlib.metric_tensor(generator, generator.sample(2, 3), geomlib.load_distance("perceptual-shapes"))
+    expected = geomlib.metric_tensor(generator, generator.sample(2, 3), geomlib.load_distance("mse"))
     assert (geomlib.load_metric(out).matrix - expected.matrix).abs().max() < 1e-9 * expected.matrix.abs().max()
     assert f"{float(expected.eigenvalues.mean(0)[0]):.4g}" in shown
     assert "space noise, 48 latents" in shown and shown.splitlines()[-1] == str(out)

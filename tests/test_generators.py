@@ -127,7 +127,7 @@ def test_wrong_latent_size_names_both() -> None:
 def test_shapes_dcgan() -> None:
     G = geomlib.load_generator("shapes-dcgan")
     assert (G.name, G.latent_dim, G.image_shape, G.default_distance) == (
-        "shapes-dcgan", 64, (3, 64, 64), "perceptual-shapes",
+        "shapes-dcgan", 64, (3, 64, 64), "st-lpips-alex",
     )  # fmt: skip
     z = G.sample(3, seed=0)
     images = G(z)

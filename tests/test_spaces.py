@@ -384,7 +384,7 @@ def test_embedded_generators_by_card(cards: Path, name: str, space: str, options
     G = geomlib.load_generator(name, space, **options)
     direct = made(CARDS[name], space, **options)
     assert (G.name, G.space, G.spaces) == (name, direct.space, direct.spaces)
-    assert G.default_distance == ("stft" if name == "tones-wavegan" else "perceptual-shapes")
+    assert G.default_distance == ("stft" if name == "tones-wavegan" else "st-lpips-alex")
     z = G.sample(2, seed=0)
     assert torch.equal(z, direct.sample(2, seed=0))
     images = G(z)

@@ -11,14 +11,13 @@ from torch import nn
 from geomlib._checks import check_choice
 from geomlib.distances.distance import Distance
 from geomlib.distances.lpips import lpips
-from geomlib.distances.plain import mse, perceptual_shapes
+from geomlib.distances.plain import mse
 from geomlib.distances.ssim import ssim
 from geomlib.distances.stft import stft, stft_short
 from geomlib.generators.catalogue import load_factory
 
 _KNOWN: dict[str, Callable[..., Distance]] = {
     "mse": mse,
-    "perceptual-shapes": perceptual_shapes,
     **{f"lpips-{name}": partial(lpips, name) for name in ("squeeze", "alex", "vgg")},
     "ssim": ssim,
     "stft": stft,
@@ -36,7 +35,6 @@ def load_distance(
     | `mse` | | mean squared difference |
     | `lpips-squeeze`, `lpips-alex`, `lpips-vgg` | `input_range`, `size`, `pretrained`, `seed` | see `lpips.lpips` |
     | `ssim` | `data_range` | 1 − SSIM; has no features |
-    | `perceptual-shapes` | `pretrained`, `seed` | for images of shapes |
     | `stft` | `window_sizes`, `floor` | for sound |
     | `stft-short` | `floor` | for sounds of fewer than 1,024 samples |
 

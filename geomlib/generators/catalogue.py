@@ -30,9 +30,9 @@ from geomlib.literals import convert
 WEIGHTS = Path(__file__).parent.parent / "weights"
 # Embedded generators, each with its default distance.
 EMBEDDED = {
-    "shapes-dcgan": "perceptual-shapes",
-    "shapes-stylegan2": "perceptual-shapes",
-    "shapes-biggan": "perceptual-shapes",
+    "shapes-dcgan": "st-lpips-alex",
+    "shapes-stylegan2": "st-lpips-alex",
+    "shapes-biggan": "st-lpips-alex",
     "tones-wavegan": "stft",
 }
 # The settings of the paper where they are not the default ones; StyleGAN's truncation is that of the space "z".
