@@ -174,7 +174,6 @@ def test_short_sounds_are_measured_with_short_windows() -> None:
         short(x[..., :255], y[..., :255])
 
 
-
 def test_stft_in_closed_form() -> None:
     """The log of a gain far above the floor is the distance's root; a sine at a bin's centre has its amplitude."""
     d = geomlib.load_distance("stft", dtype=torch.float64, window_sizes=(64,), floor=1e-9)
