@@ -29,8 +29,8 @@ def main() -> None:
     }
     cases |= {
         "SeFa": lambda: directions.sefa(G, k).axes,
-        "GANSpace, layer": lambda: directions.ganspace(G, options.layer, k, count=options.codes, seed=seed).axes,
-        "GANSpace, image": lambda: directions.ganspace(G, "", k, count=options.codes, seed=seed).axes,
+        "GANSpace, layer": lambda: directions.ganspace(G, options.layer, k, latents=G.sample(options.codes, seed)).axes,
+        "GANSpace, image": lambda: directions.ganspace(G, "", k, latents=G.sample(options.codes, seed)).axes,
         "Local Basis": lambda: directions.local_basis(G, latents[0], options.layer, k).axes,
     }
     rows = alternate(cases, options.repeats, options.device)

@@ -1,6 +1,6 @@
 """How many seconds does an inversion take, to the same distance?
 
-    python benchmarks/inversion.py --generator shapes-dcgan --distance perceptual-shapes
+    python benchmarks/inversion.py --generator shapes-dcgan
 
 Each method on the same targets and starts, all at once: seconds for one target along the way, and the median distance
 there.  Rates and dampings are those that the notebook `inversion` tunes.

@@ -5,6 +5,7 @@ from geomlib.check import check_generator
 from geomlib.distances import Distance, load_distance
 from geomlib.eigen import top_eigenpairs
 from geomlib.generators import Generator, load_generator
+from geomlib.literals import generator_options
 from geomlib.metric import Metric, average, estimate, load_metric, metric_tensor
 from geomlib.operators import metric_operator
 from geomlib.paths import latents_along, traverse
@@ -20,6 +21,7 @@ __all__ = [
     "eigen",
     "estimate",
     "evolution",
+    "generator_options",
     "geodesics",
     "homogeneity",
     "inversion",

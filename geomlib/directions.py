@@ -19,7 +19,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from geomlib import homogeneity
-from geomlib._checks import check_choice, check_finite
+from geomlib._checks import check_choice, check_finite, check_matrix
 from geomlib.distances import Distance
 from geomlib.generators.checkpoints import check_file
 from geomlib.generators.interface import Generator
@@ -134,34 +134,33 @@ def ganspace(
     layer: str,
     k: int,
     *,
-    count: int,
-    seed: int,
+    latents: Tensor,
     progress: Callable[[int, int], None] | None = None,
 ) -> Directions:
     """Principal components of activations, carried to the latents by regression: GANSpace (Härkönen et al. 2020).
 
-    Of `count` latents drawn from `seed`, with coordinates `x` of their activations along the first principal
+    Of `latents` `(N, n)`, with coordinates `x` of their activations along the first principal
     components, axis `j` is the column `u_j` of the matrix that minimises `Σ |U x − z|²`.  `layer` is one of
     `layers.layer_names`, "" for the generator's output, or "latent" for the latents themselves: their own principal
     components, as is done in W.  The axes are not orthogonal in general, and sampling turns them by an angle of about
-    `sqrt(n / count)`.  `strengths` are the standard deviations of the coordinates.  There are fewer than `k` axes where
+    `sqrt(n / N)`.  `strengths` are the standard deviations of the coordinates.  There are fewer than `k` axes where
     the activations vary in fewer directions.  (`ground_truth.principal_axes` fits one linear map instead.)
 
     Raises `ValueError` for an unknown layer, fewer than two latents, or activations that do not vary.
     """
     _check_count(k, generator.latent_dim)
-    if count < 2:
-        raise ValueError(f"count: expected at least two latents, got {count}")
+    check_matrix("latents", latents, generator.latent_dim)
+    if len(latents) < 2:
+        raise ValueError(f"latents: expected at least two, got {len(latents)}")
     if layer not in ("", "latent"):
         check_choice("layer", layer, ["", "latent", *layer_names(generator)])
-    latents = generator.sample(count, seed)
     watched = activation_view(generator, [layer]) if layer not in ("", "latent") else generator
     parts: list[Tensor] = []
     for part in latents.split(_BATCH) if layer != "latent" else ():
         with torch.no_grad():
             parts.append(watched(part).flatten(1).cpu())
         if progress:
-            progress(sum(map(len, parts)), count)
+            progress(sum(map(len, parts)), len(latents))
     centred = latents.cpu().double() - latents.cpu().double().mean(0)
     activations = centred if layer == "latent" else torch.cat(parts)
     check_finite(f"activations of {layer or 'the output'}", activations)
@@ -176,9 +175,10 @@ def ganspace(
     vectors = vectors.flip(1)[:, :k]
     coordinates = (activations.double() @ vectors) if tall else vectors
     axes = functional.normalize(centred.mT @ coordinates, dim=0)
+    passes = 0 if layer == "latent" else len(latents)
     label = {"": "output", "latent": "latents"}.get(layer, layer)
-    deviations = (values.flip(0)[:k] / (count - 1)).sqrt()
-    return Directions(f"GANSpace ({label})", signs_fixed(axes), deviations, 0 if layer == "latent" else count)
+    deviations = (values.flip(0)[:k] / (len(latents) - 1)).sqrt()
+    return Directions(f"GANSpace ({label})", signs_fixed(axes), deviations, passes)
 
 
 def local_basis(generator: Generator, z: Tensor, layer: str, k: int) -> Directions:

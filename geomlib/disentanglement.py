@@ -24,6 +24,7 @@ from torch.nn import functional
 
 from geomlib._checks import check_finite
 from geomlib.generators.interface import Generator
+from geomlib.ground_truth import pairs_of
 from geomlib.shapes import networks as shapes
 from geomlib.shapes.data import FACTOR_NAMES as SHAPE_FACTORS
 from geomlib.shapes.data import SHAPES
@@ -94,14 +95,16 @@ def axis_effects(
     *,
     pairs: int = 200,
     seed: int = 0,
+    latents: Tensor | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> AxisEffects:
     """The total effect of the component along each of `axes` `(n, m)` on each factor that `read` finds in an output.
 
-    The columns are unit vectors and need not be orthogonal; each is redrawn alone, on the same `pairs` of latents, so
-    that one network sees `pairs (m + 1)` outputs.  A squared difference is summed over those coordinates of the code
-    that are known for both outputs, and compared with the variation of the same coordinates of the same outputs about
-    their mean over all pairs.  `progress(done, total)` is called after each axis.
+    The columns are unit vectors and need not be orthogonal; each is redrawn alone, on the same `pairs` of latents (from
+    `seed`, or halves of the given `latents` `(2 * pairs, n)`), so that one network sees `pairs (m + 1)` outputs.  A
+    squared difference is summed over those coordinates of the code that are known for both outputs, and compared with
+    the variation of the same coordinates of the same outputs about their mean over all pairs.  `progress(done, total)`
+    is called after each axis.
 
     Raises `ValueError` for axes of another shape or length, fewer than two pairs, or codes that are not `(N, d)`, and
     `FloatingPointError` for outputs that are not finite.
@@ -115,7 +118,7 @@ def axis_effects(
         raise ValueError(f"axes: expected unit vectors in columns, got lengths that are wrong by {wrong:.1e}")
     if pairs < 2:
         raise ValueError(f"pairs: expected at least two, got {pairs}")
-    z, other = generator.sample(2 * pairs, seed).cpu().double().chunk(2)
+    z, other = pairs_of(generator, pairs, seed, latents)
     codes = _codes(generator, z, read)
     means = {name: code.nanmean(0) for name, code in codes.items()}
     parts = []

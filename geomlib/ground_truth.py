@@ -64,6 +64,7 @@ def factor_shares(
     *,
     pairs: int = 1000,
     seed: int = 0,
+    latents: Tensor | None = None,
     resamples: int = 200,
     level: float = 0.95,
     progress: Callable[[int, int], None] | None = None,
@@ -72,7 +73,7 @@ def factor_shares(
 
     `axes` names orthonormal bases `(n, m)`, first column first: eigenvectors of the average metric tensor under several
     distances or of a shuffled network, `principal_axes`, `homogeneity.random_frame`.  All see the same `pairs` of
-    latents, drawn from `seed`.
+    latents, drawn from `seed`, or halves of the `latents` `(2 * pairs, n)` where these are given.
 
     Factors are compared as codes: numbers; cosine and sine of a hue; one indicator for each shape; a share is then that
     of the summed variances.  The angle, whose period differs between shapes, is compared where `G(z)` and `G(z')` show
@@ -96,7 +97,7 @@ def factor_shares(
                 f"axes {name!r}: expected shape ({n}, m), m from {max(counts)} to {n}, got {tuple(basis.shape)}"
             )
         check_orthonormal(f"axes {name!r}", basis)
-    kept, drawn = generator.sample(2 * pairs, seed).cpu().double().chunk(2)
+    kept, drawn = pairs_of(generator, pairs, seed, latents)
     (first, confident_first), (second, confident_second) = (_read(generator, z, reader) for z in (kept, drawn))
     rows, confident = [], []
     for basis in axes.values():
@@ -124,17 +125,28 @@ def factor_shares(
     )
 
 
-def principal_axes(generator: Generator, count: int, seed: int) -> Tensor:
+def pairs_of(generator: Generator, pairs: int, seed: int, latents: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Two sets of latents `(pairs, n)`, float64: halves of the given ones, or drawn from a seed.
+
+    Raises `ValueError` for given latents of another number or length.
+    """
+    both = generator.sample(2 * pairs, seed) if latents is None else latents
+    if both.shape != (2 * pairs, generator.latent_dim):
+        raise ValueError(f"latents: expected shape {(2 * pairs, generator.latent_dim)}, got {tuple(both.shape)}")
+    first, second = both.cpu().double().chunk(2)
+    return first, second
+
+
+def principal_axes(generator: Generator, latents: Tensor) -> Tensor:
     """Orthonormal axes `(n, n)`, float64, by the variance of the image that they explain linearly, largest first.
 
-    Images of `count` latents are regressed on the latents, and the axes are the principal ones of the fitted linear
+    Images of `latents` `(N, n)` are regressed on the latents, and the axes are the principal ones of the fitted linear
     map: principal components of the images, carried to the latents by regression as in GANSpace (Härkönen et al. 2020),
     here all at once, which makes them orthogonal.  Meant for latents whose components are uncorrelated and of equal
-    variance.  Raises `ValueError` for `count <= n`.
+    variance.  Raises `ValueError` for `N <= n`.
     """
-    if count <= generator.latent_dim:
-        raise ValueError(f"count: expected more latents than {generator.latent_dim} dimensions, got {count}")
-    latents = generator.sample(count, seed)
+    if len(latents) <= generator.latent_dim:
+        raise ValueError(f"latents: expected more than {generator.latent_dim}, the dimensions, got {len(latents)}")
     with torch.no_grad():
         images = torch.cat([generator(part).flatten(1).cpu() for part in latents.split(_BATCH)])
     latents = latents.cpu().double()

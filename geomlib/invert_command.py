@@ -1,43 +1,12 @@
 """`geomlib invert`: the latent whose image is nearest to a picture from a file."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from geomlib.options import Device, Distance, Option, Space, Spec, Weights, values
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-
-def read_image(path: Path, shape: tuple[int, ...]) -> tuple["Tensor", str]:
-    """A picture as `(C, H, W)` in [0, 1] of the given shape, its middle where the sides differ; and what was done.
-
-    Raises `FileNotFoundError`, or `ValueError` for a file that is no picture or a `shape` that is no image.
-    """
-    import numpy as np
-    import torch
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    if len(shape) != 3 or shape[0] not in (1, 3):
-        raise ValueError(f"image: this generator makes outputs of shape {shape}, expected images of 1 or 3 channels")
-    if not path.is_file():
-        raise FileNotFoundError(f"image: no file {path}")
-    try:
-        with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("RGB" if shape[0] == 3 else "L")
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
-        raise ValueError(f"image: {path} is not a picture that Pillow can read ({type(error).__name__})") from error
-    size = (shape[2], shape[1])
-    told = f"{path}: {picture.width} x {picture.height}"
-    if picture.size != size:
-        if picture.width * size[1] != picture.height * size[0]:
-            told += ", its middle"
-        told += f", resized to {size[0]} x {size[1]}"
-        picture = ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
-    pixels = torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255)
-    return (pixels.permute(2, 0, 1) if shape[0] == 3 else pixels[None]).contiguous(), told
+from geomlib.pictures import read_image
 
 
 def invert(

@@ -1,9 +1,10 @@
 """Options that several commands share, and how their values are read."""
 
-import ast
 from typing import Annotated, Any
 
 import typer
+
+from geomlib.literals import literal
 
 Generator = Annotated[str, typer.Option(help="Catalogue name, path/to/file.py:factory or package.module:factory.")]
 Space = Annotated[str, typer.Option(help="Latent space, where a generator has several.")]
@@ -31,12 +32,11 @@ def pairs(flag: str, texts: list[str] | None) -> dict[str, str]:
 
 
 def values(options: list[str] | None) -> dict[str, Any]:
-    """Options of a generator: a value that is a Python literal counts as that, any other as a word."""
-
-    def value_of(text: str) -> Any:
+    """Options of a generator, each value read as `literals.literal` does."""
+    found = {}
+    for name, text in pairs("-o", options).items():
         try:
-            return ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            return text
-
-    return {name: value_of(text) for name, text in pairs("-o", options).items()}
+            found[name] = literal(text)
+        except ValueError as error:
+            raise ValueError(f"-o {name}: {error}") from None
+    return found

@@ -1,16 +1,17 @@
-"""Parameters of notebooks: read from the cell tagged ``parameters``, checked by name and by declared type."""
+"""Parameters of notebooks: read from the cell tagged ``parameters``, checked by name and by type."""
 
 import ast
-import re
+import io
+import tokenize
 from pathlib import Path
 from typing import Any, NamedTuple
 
-SIMPLE = {"int": int, "float": float, "str": str, "bool": bool}
-CONTAINERS = {"list": list, "tuple": tuple, "dict": dict}
+from geomlib import notebook
+from geomlib.literals import TYPES, convert
 
 
 class Parameter(NamedTuple):
-    """One parameter of a notebook, as its cell declares it."""
+    """One parameter of a notebook, as its cell declares it; `kind` is a type as Python writes it, "Any" for any."""
 
     name: str
     kind: str
@@ -18,22 +19,68 @@ class Parameter(NamedTuple):
     help: str
 
 
-def inspect(notebook: Path) -> dict[str, Parameter]:
-    """The parameters of a notebook by name, in order.
+def inspect(path: Path) -> dict[str, Parameter]:
+    """The parameters of a notebook by name, in order; none where no cell is tagged.
+
+    A parameter is an assignment of a literal to a name, with or without a type; its type is else that of its default.
+    What stands in the comment behind it is its help. The cell may import what types need, and holds nothing else: a
+    line that is no parameter would be executed and never be recorded.
 
     Raises:
-        ValueError: a default that is no literal.
+        ValueError: more than one cell is tagged, or a line of the cell is no parameter.
     """
-    import papermill
-
-    found = {}
-    for name, entry in papermill.inspect_notebook(str(notebook)).items():
-        try:
-            default = ast.literal_eval(entry["default"])
-        except (ValueError, SyntaxError) as error:
-            raise ValueError(f"{notebook.stem}: default of parameter {name!r} is no literal") from error
-        found[name] = Parameter(name, entry["inferred_type_name"], default, entry["help"])
+    name = path.stem
+    tagged = [cell for cell in notebook.read(path)["cells"] if "parameters" in cell["metadata"].get("tags", [])]
+    if len(tagged) > 1:
+        raise ValueError(f"{name}: {len(tagged)} cells are tagged 'parameters', expected one; join them into one cell")
+    source = "".join("".join(cell["source"]) for cell in tagged)
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError as error:
+        line = (error.text or "").strip()
+        raise ValueError(f"{name}: its cell tagged 'parameters' is no Python: {error.msg} in {line!r}") from None
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = {one.start[0]: one.string.lstrip("# ").rstrip() for one in tokens if one.type == tokenize.COMMENT}
+    found: dict[str, Parameter] = {}
+    for statement in statements:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            continue
+        one = _parameter(name, statement, comments.get(statement.end_lineno or 0, ""))
+        if one.name in found:
+            raise ValueError(f"{name}: parameter {one.name!r} is declared twice")
+        found[one.name] = one
     return found
+
+
+def _parameter(notebook_name: str, statement: ast.stmt, comment: str) -> Parameter:
+    target: ast.expr | None
+    value: ast.expr | None
+    declared = None
+    if isinstance(statement, ast.AnnAssign):
+        target, value, declared = statement.target, statement.value, statement.annotation
+    elif isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        target, value = statement.targets[0], statement.value
+    else:
+        target = value = None
+    if not isinstance(target, ast.Name) or value is None:
+        line = ast.unparse(statement).splitlines()[0]
+        raise ValueError(f"{notebook_name}: expected NAME: TYPE = LITERAL in its cell of parameters, got {line!r}")
+    try:
+        default = ast.literal_eval(value)
+    except (ValueError, TypeError, SyntaxError):
+        raise ValueError(f"{notebook_name}: default of parameter {target.id!r} is no literal") from None
+    if declared is None:
+        kind = type(default).__name__
+        return Parameter(target.id, kind if kind in TYPES else "Any", default, comment)
+    kind = ast.unparse(declared)
+    try:
+        kind = f"Optional[{kind}]" if default is None else kind
+        fits = convert(default, kind) == default
+    except (ValueError, TypeError, SyntaxError):
+        fits = False
+    if not fits:
+        raise ValueError(f"{notebook_name}: parameter {target.id!r}: default {default!r} is not of the type {kind}")
+    return Parameter(target.id, kind, default, comment)
 
 
 def check(experiment: str, known: dict[str, Parameter], given: dict[str, Any]) -> dict[str, Any]:
@@ -59,36 +106,3 @@ def check(experiment: str, known: dict[str, Parameter], given: dict[str, Any]) -
             expected = known[name].kind
             raise ValueError(f"{experiment}: parameter {name!r} expects {expected}, got {value!r}") from None
     return values
-
-
-def convert(value: Any, kind: str) -> Any:
-    """A value, or a word for it, as the declared type; raises ValueError or TypeError where that cannot be."""
-    optional = re.fullmatch(r"Optional\[(.*)\]", kind)
-    if optional:
-        return None if value in (None, "None") else convert(value, optional[1])
-    if kind == "str":
-        if not isinstance(value, str):
-            raise TypeError(value)
-        return value
-    if kind in SIMPLE:
-        parsed = _literal(value)
-        if kind == "float" and type(parsed) is int:
-            parsed = float(parsed)
-        if type(parsed) is not SIMPLE[kind]:
-            raise TypeError(value)
-        return parsed
-    container = re.fullmatch(r"(list|tuple|dict)(?:\[(.*)\])?", kind)
-    if container:
-        parsed = ast.literal_eval(value) if isinstance(value, str) else value
-        if not isinstance(parsed, CONTAINERS[container[1]]):
-            raise TypeError(value)
-        if container[1] == "list" and container[2]:
-            return [convert(one, container[2]) for one in parsed]
-        return parsed
-    raise ValueError(f"unknown type {kind}")
-
-
-def _literal(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    return ast.literal_eval({"true": "True", "false": "False"}.get(value, value))

@@ -23,6 +23,15 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return int(caught.value.code or 0)
 
 
+FACTORY = """
+import geomlib
+from torch import nn
+def make(wide: bool = False, depth: "int | None" = None, scale=1, label="x"):
+    module = nn.Sequential(nn.Linear(4, 48), nn.Tanh(), nn.Unflatten(1, (3, 4, 4))).eval()
+    name = f"{'wide' if wide else 'narrow'} {depth} {scale} {label}"
+    return geomlib.Generator(module, latent_dim=4, default_distance="mse", name=name)
+"""
+
 EXAMPLES = [
     ("run", "-p positions=20"),
     ("book", "--distance mse"),
@@ -56,6 +65,23 @@ def test_help_shows_examples(
         (["check", "absent.py:make"], "geomlib: generator: no file absent.py"),
         (["check", "shapes-dcgan", "-o", "truncation"], "geomlib: -o expects NAME=VALUE, got 'truncation'"),
         (["check", "shapes-dcgan", "-o", "truncation=0.7"], "geomlib: "),
+        (["check", "shapes-dcgan", "-o", "size=[3"], "geomlib: -o size: expected a literal of Python, got '[3'"),
+        (
+            ["check", "mine.py:make", "-o", "wide=2"],
+            "geomlib: generator: option 'wide' of mine.py:make expects bool, got 2",
+        ),
+        (
+            ["check", "mine.py:make", "-o", "depth=two"],
+            "geomlib: generator: option 'depth' of mine.py:make expects int ",
+        ),
+        (
+            ["check", "mine.py:make", "-o", "scale=true"],
+            "geomlib: generator: option 'scale' of mine.py:make expects float",
+        ),
+        (
+            ["check", "mine.py:make", "-o", "label=7"],
+            "geomlib: generator: option 'label' of mine.py:make expects str, got 7",
+        ),
         (["metric", "torus", "--distance", "mse", "--positions", "0"], "geomlib: positions: expected a positive"),
         (["metric", "torus", "--distance", "mse", "--out", "no/where"], "geomlib: out: no folder no"),
         (["metric", "torus", "--distance", "mse", "--method", "both"], "geomlib: method: expected one of 'pullback'"),
@@ -68,6 +94,7 @@ def test_errors_are_one_line(
     arguments: list[str],
     message: str,
 ) -> None:
+    (toy / "mine.py").write_text(FACTORY)
     assert call(monkeypatch, *arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith(message)
@@ -125,13 +152,27 @@ def test_metric_prints_a_summary_and_saves(
 ) -> None:
     out = tmp_path / "metric.safetensors"
     arguments = ["--space", "noise", "-o", "class_index=2", "--positions", "2", "--seed", "3", "--out", str(out)]
-    assert call(monkeypatch, "metric", "shapes-biggan", *arguments) == 0
+    assert call(monkeypatch, "metric", "shapes-biggan", "--distance", "mse", *arguments) == 0
     shown = capsys.readouterr().out
     generator = geomlib.load_generator("shapes-biggan", "noise", class_index=2)
-    expected = geomlib.metric_tensor(generator, generator.sample(2, 3), geomlib.load_distance("perceptual-shapes"))
+    expected = geomlib.metric_tensor(generator, generator.sample(2, 3), geomlib.load_distance("mse"))
     assert (geomlib.load_metric(out).matrix - expected.matrix).abs().max() < 1e-9 * expected.matrix.abs().max()
     assert f"{float(expected.eigenvalues.mean(0)[0]):.4g}" in shown
     assert "space noise, 48 latents" in shown and shown.splitlines()[-1] == str(out)
+
+
+def test_options_reach_a_factory_as_values(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (toy / "mine.py").write_text(FACTORY)
+    for words, name in (
+        (("wide=false",), "narrow None 1 x"),
+        (("wide=true", "depth=3", "scale=0.5", "label='7'"), "wide 3 0.5 7"),
+        (("depth=none", "label=a=b"), "narrow None 1 a=b"),
+    ):
+        options = [part for word in words for part in ("-o", word)]
+        assert call(monkeypatch, "metric", "mine.py:make", "--positions", "2", *options) == 0
+        assert capsys.readouterr().out.startswith(f"{name}, space z, 4 latents")
 
 
 def test_invert_finds_a_picture_and_leaves_its_files(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_all_methods_find_the_axes_of_a_linear_map(linear: geomlib.Generator, la
     expected, values = leading(matrix(), 3)
     found = [
         directions.sefa(linear, 3),
-        directions.ganspace(linear, layer, 3, count=40, seed=0),
+        directions.ganspace(linear, layer, 3, latents=linear.sample(40, seed=0)),
         directions.local_basis(linear, linear.sample(9, seed=1)[0], layer, 3),
     ]
     for one in found:
@@ -88,7 +88,7 @@ def test_ganspace_minimises_its_regression() -> None:
         coordinates = np.linalg.svd(centred, full_matrices=False)[0][:, :k]
         latents = z.double().numpy() - z.double().numpy().mean(0)
         solution = np.linalg.lstsq(coordinates, latents, rcond=None)[0].T
-        found = directions.ganspace(G, layer, k, count=count, seed=3)
+        found = directions.ganspace(G, layer, k, latents=G.sample(count, seed=3))
         assert_same_axes(found.axes, torch.from_numpy(solution / np.linalg.norm(solution, axis=0)), 1e-5)
         deviations = torch.from_numpy(np.linalg.svd(centred, compute_uv=False)[:k] / (count - 1) ** 0.5)
         assert torch.allclose(found.strengths, deviations, rtol=1e-4)
@@ -97,12 +97,14 @@ def test_ganspace_minimises_its_regression() -> None:
 
 def test_ganspace_of_latents_is_their_principal_components() -> None:
     G = geomlib.load_generator("shapes-stylegan2", space="w")
-    found = directions.ganspace(G, "latent", 6, count=300, seed=2)
+    found = directions.ganspace(G, "latent", 6, latents=G.sample(300, seed=2))
     expected, _ = leading(G.sample(300, seed=2) - G.sample(300, seed=2).mean(0), 6)
     assert_same_axes(found.axes, expected, 1e-5)
     assert found.passes == 0
     classes = geomlib.load_generator("shapes-biggan", space="class")
-    assert directions.ganspace(classes, "", 5, count=30, seed=0).axes.shape == (16, 2), "three classes span a plane"
+    assert directions.ganspace(classes, "", 5, latents=classes.sample(30, seed=0)).axes.shape == (16, 2), (
+        "three classes span a plane"
+    )
 
 
 def test_local_basis_is_that_of_the_jacobian_by_autograd() -> None:
@@ -244,14 +246,14 @@ def test_every_embedded_generator(name: str, space: str) -> None:
     G = geomlib.load_generator(name, space=space)
     layer = geomlib.layers.layer_names(G)[-2]
     z = G.sample(1, seed=0)[0]
-    found = [directions.sefa(G, 2), directions.ganspace(G, layer, 2, count=30, seed=0)]
+    found = [directions.sefa(G, 2), directions.ganspace(G, layer, 2, latents=G.sample(30, seed=0))]
     if G.latent_dim < 100:
         found.append(directions.local_basis(G, z, layer, 2))
     for one in found:
         assert one.axes.shape == (G.latent_dim, 2), one.name
         assert torch.allclose(one.axes.norm(dim=0), torch.ones(2, dtype=torch.float64))
         assert one.strengths[0] >= one.strengths[1] > 0
-    again = directions.ganspace(G, layer, 2, count=30, seed=0)
+    again = directions.ganspace(G, layer, 2, latents=G.sample(30, seed=0))
     assert torch.equal(again.axes, found[1].axes)
 
 
@@ -337,7 +339,7 @@ def test_wrong_arguments_are_named(linear: geomlib.Generator) -> None:
     z = linear.sample(9, seed=0)
     for call in (
         lambda k: directions.sefa(linear, k),
-        lambda k: directions.ganspace(linear, "", k, count=9, seed=0),
+        lambda k: directions.ganspace(linear, "", k, latents=linear.sample(9, seed=0)),
         lambda k: directions.local_basis(linear, z[0], "", k),
         lambda k: directions.random(5, k, seed=0),
     ):
@@ -345,14 +347,14 @@ def test_wrong_arguments_are_named(linear: geomlib.Generator) -> None:
             with pytest.raises(ValueError, match=f"k: expected an integer from 1 to 5, got {k}"):
                 call(k)
     with pytest.raises(ValueError, match="layer: expected one of '', 'latent', '0', '1', got 'nine'"):
-        directions.ganspace(linear, "nine", 2, count=9, seed=0)
-    with pytest.raises(ValueError, match="count: expected at least two latents, got 1"):
-        directions.ganspace(linear, "", 2, count=1, seed=0)
+        directions.ganspace(linear, "nine", 2, latents=linear.sample(9, seed=0))
+    with pytest.raises(ValueError, match="latents: expected at least two, got 1"):
+        directions.ganspace(linear, "", 2, latents=linear.sample(1, seed=0))
     with pytest.raises(ValueError, match="z: expected one latent"):
         directions.local_basis(linear, z, "", 2)
     constant = geomlib.Generator(lambda z: torch.ones_like(z), 5, output_range=None)
     with pytest.raises(ValueError, match="activations of the output do not vary"):
-        directions.ganspace(constant, "", 2, count=9, seed=0)
+        directions.ganspace(constant, "", 2, latents=constant.sample(9, seed=0))
     metric = Metric.from_matrix(torch.eye(5), torch.zeros(()))
     with pytest.raises(ValueError, match="share, metric: expected a number"):
         directions.energy_rank(metric, torch.eye(5), 0.0)

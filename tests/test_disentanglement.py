@@ -248,3 +248,12 @@ def test_figures_show_every_axis_and_number() -> None:
     drawn = figures.heat_map(values, ["1 x", "2 y"], ["x", "y"]).axes[0]
     assert [text.get_text() for text in drawn.texts] == ["0.97", "0.50"]
     assert [label.get_text() for label in drawn.get_yticklabels()] == ["1 x", "2 y"]
+
+
+def test_given_latents_stand_for_those_of_the_seed() -> None:
+    G = plain(lambda z: z, 4)
+    drawn = dis.axis_effects(G, torch.eye(4), columns, pairs=30, seed=7)
+    given = dis.axis_effects(G, torch.eye(4), columns, pairs=30, latents=G.sample(60, seed=7))
+    assert torch.equal(given.terms, drawn.terms)
+    with pytest.raises(ValueError, match=r"latents: expected shape \(60, 4\), got \(59, 4\)"):
+        dis.axis_effects(G, torch.eye(4), columns, pairs=30, latents=G.sample(59, seed=7))

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import geomlib
-from geomlib.generators.catalogue import WEIGHTS, source_files
+from geomlib.generators.catalogue import EMBEDDED, WEIGHTS, source_files
 
 LINEAR = nn.Linear(4, 12).eval()
 
@@ -30,6 +30,65 @@ def test_samples_repeat_and_have_the_right_distribution() -> None:
     assert first.mean().abs() < 0.05
     assert (first.std() - 1).abs() < 0.05
     assert torch.equal(G.to("cpu", torch.float64).sample(7, seed=3), G.sample(7, seed=3).double())
+
+
+EMBEDDED_SPACES = [
+    ("shapes-dcgan", "z"), ("shapes-stylegan2", "z"), ("shapes-stylegan2", "w"), ("shapes-stylegan2", "w+"),
+    ("shapes-biggan", "all"), ("shapes-biggan", "noise"), ("shapes-biggan", "class"), ("tones-wavegan", "z"),
+]  # fmt: skip
+
+
+def test_no_embedded_space_is_forgotten() -> None:
+    known = {(name, space) for name in EMBEDDED for space in geomlib.load_generator(name).spaces}
+    assert known == set(EMBEDDED_SPACES)
+
+
+@pytest.mark.parametrize(("name", "space"), EMBEDDED_SPACES)
+def test_a_sample_is_the_beginning_of_every_longer_one(name: str, space: str) -> None:
+    G = geomlib.load_generator(name, space=space)
+    longest = G.sample(100, seed=5)
+    for count in (1, 2, 5, 10, 16, 17, 40):
+        assert torch.equal(G.sample(count, seed=5), longest[:count])
+    assert (longest[:16] != longest[16:32]).any()
+
+
+def test_a_sample_of_a_user_s_sampler_is_the_beginning_of_every_longer_one() -> None:
+    def sampler(count: int, random: torch.Generator) -> torch.Tensor:  # two draws, and a map that sees the batch size
+        scale = torch.rand(count, 1, generator=random)
+        return (scale * torch.randn(count, 3, generator=random)) @ torch.randn(3, 3, generator=random)
+
+    G = geomlib.Generator(lambda z: z, 3, sampler=sampler)
+    for count in (0, 1, 2, 5, 10, 16, 17, 40):
+        assert torch.equal(G.sample(count, seed=5), G.sample(100, seed=5)[:count])
+
+
+def test_a_sampler_that_cannot_go_on_is_refused() -> None:
+    stored = torch.randn(20, 4, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match="expected 16 latents, as many as it is asked for, got 10"):
+        geomlib.Generator(LINEAR, 4, sampler=lambda count, random: stored[:10]).sample(3, seed=0)
+    repeating = geomlib.Generator(LINEAR, 4, sampler=lambda count, random: stored[:count])
+    assert torch.equal(repeating.sample(16, seed=0), stored[:16])
+    with pytest.raises(ValueError, match=r"it repeats itself; draw from the torch\.Generator"):
+        repeating.sample(17, seed=0)
+
+
+def test_latents_survive_a_first_layer_that_works_in_place() -> None:
+    weight = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
+
+    def network(inplace: bool) -> geomlib.Generator:
+        activation = nn.LeakyReLU(0.2, inplace=inplace)
+        return geomlib.Generator(lambda z: activation(z) @ weight.to(z), 4, output_range=None)
+
+    z = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
+    kept, d = z.clone(), geomlib.load_distance("mse")
+    assert torch.equal(network(True)(z), network(False)(z))
+    for method in ("pullback", "backward", "forward"):
+        right = geomlib.metric_tensor(network(False), z, d, method).matrix
+        assert torch.equal(geomlib.metric_tensor(network(True), z, d, method).matrix, right)
+    slope = torch.where(kept > 0, 1.0, 0.2).double()[:, :, None] * weight.double()
+    exact = geomlib.metric_tensor(network(True), z, d).matrix
+    assert torch.allclose(exact, 2 / 8 * slope @ slope.mT, rtol=1e-5, atol=1e-6)
+    assert torch.equal(z, kept)
 
 
 def test_the_module_is_never_changed() -> None:
@@ -68,7 +127,7 @@ def test_wrong_latent_size_names_both() -> None:
 def test_shapes_dcgan() -> None:
     G = geomlib.load_generator("shapes-dcgan")
     assert (G.name, G.latent_dim, G.image_shape, G.default_distance) == (
-        "shapes-dcgan", 64, (3, 64, 64), "perceptual-shapes",
+        "shapes-dcgan", 64, (3, 64, 64), "st-lpips-alex",
     )  # fmt: skip
     z = G.sample(3, seed=0)
     images = G(z)

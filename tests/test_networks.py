@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -72,7 +71,7 @@ def test_code_of_factors_is_inverted_exactly() -> None:
 
 
 NETWORKS = [
-    "perceptual-shapes", "shapes-biggan", "shapes-dcgan", "shapes-factors", "shapes-factors-strict", "shapes-stylegan2"
+    "shapes-biggan", "shapes-dcgan", "shapes-factors", "shapes-factors-strict", "shapes-stylegan2"
 ]  # fmt: skip
 
 
@@ -118,41 +117,17 @@ def test_reader_accepts_real_images_and_refuses_others(
     assert quality.confident_shapes(reader.read(blend(images))).double().mean() < 0.06
 
 
-def test_reader_and_trunk_refuse_other_shapes(reader: networks.FactorReader) -> None:
-    for call in (reader, reader.read, networks.load_perceptual_trunk()):
+def test_reader_refuses_other_shapes(reader: networks.FactorReader) -> None:
+    for call in (reader, reader.read):
         with pytest.raises(ValueError, match=r"images: expected shape \(N, 3, 64, 64\)"):
             call(torch.zeros(1, 3, 32, 32))
 
 
-@pytest.mark.parametrize("load", [networks.load_perceptual_trunk, networks.load_factor_reader])
-def test_loaded_networks_are_frozen(load: Callable[..., torch.nn.Module]) -> None:
-    network = load(dtype=torch.float64)
+@pytest.mark.parametrize("strict", [False, True])
+def test_loaded_networks_are_frozen(strict: bool) -> None:
+    network = networks.load_factor_reader(dtype=torch.float64, strict=strict)
     assert not network.training
     assert all(not part.requires_grad and part.dtype == torch.float64 for part in network.parameters())
-
-
-def test_trunk_gives_three_maps_with_a_finite_gradient_even_on_flat_images() -> None:
-    trunk = networks.load_perceptual_trunk()
-    for value in (0.0, 0.5, 1.0):
-        images = torch.full((2, 3, 64, 64), value, requires_grad=True)
-        maps = trunk(images)
-        assert [tuple(part.shape) for part in maps] == [(2, 24, 32, 32), (2, 48, 16, 16), (2, 96, 8, 8)]
-        channels = [torch.nn.functional.normalize(part, dim=1) for part in maps]
-        (gradient,) = torch.autograd.grad(torch.stack([part.mean() for part in channels]).sum(), images)
-        assert gradient.isfinite().all() and gradient.abs().max() > 0
-        # No position is so dark that normalising its channels divides by nothing.
-        assert min(part.square().sum(1).min().item() for part in maps) > 1e-6
-
-
-def test_trunk_sees_every_factor() -> None:
-    trunk = networks.load_perceptual_trunk()
-    factors = torch.tensor([[1.0, 0.5, 0.5, 0.18, 0.0, 0.2, 0.6, 0.4]]).repeat(8, 1)
-    for row, change in enumerate([1, 0.05, 0.05, 0.02, 15.0, 0.1, 0.1, 0.1]):
-        factors[row, row] += change
-    base = torch.tensor([[1.0, 0.5, 0.5, 0.18, 0.0, 0.2, 0.6, 0.4]])
-    for changed, same in zip(trunk(shapes.render(factors)), trunk(shapes.render(base)), strict=True):
-        unit = torch.nn.functional.normalize
-        assert ((unit(changed, dim=1) - unit(same, dim=1)).square().sum(1).mean((1, 2)) > 1e-4).all()
 
 
 def test_quality_of_real_images_is_near_perfect_and_of_noise_bad(

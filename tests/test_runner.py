@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import PARAMETERS, REST, SETUP, write_notebook
 
-from geomlib import notebook, parameters, plans, provenance, runner
+from geomlib import notebook, plans, provenance, runner
 
 
 def lines_of_run(root: Path, *names: str, **options: object) -> list[str]:
@@ -43,28 +43,6 @@ def test_unknown_parameter_is_refused_with_the_known_ones(toy: Path) -> None:
 def test_mistyped_value_is_refused(toy: Path, name: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"parameter '{name}' expects (int|float), got {value!r}"):
         runner.run(["toy"], given={name: value})
-
-
-@pytest.mark.parametrize(
-    ("value", "kind", "expected"),
-    [
-        ("3", "int", 3),
-        ("-2", "int", -2),
-        ("1e-3", "float", 1e-3),
-        ("2", "float", 2.0),
-        ("true", "bool", True),
-        ("3", "str", "3"),
-        ("None", "Optional[int]", None),
-        ("4", "Optional[int]", 4),
-        ("[1, 2]", "list[float]", [1.0, 2.0]),
-        ("(1, 2)", "tuple[int, int]", (1, 2)),
-        ({"a": 1}, "dict[str, int]", {"a": 1}),
-    ],
-)
-def test_words_become_values_of_the_declared_type(value: object, kind: str, expected: object) -> None:
-    converted = parameters.convert(value, kind)
-    assert converted == expected
-    assert type(converted) is type(expected)
 
 
 def test_unknown_experiment_profile_and_missing_project(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

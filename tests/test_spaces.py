@@ -136,8 +136,9 @@ def test_biggan_spaces_give_the_golden_images() -> None:
 @pytest.mark.parametrize("name", ["stylegan", "stylegan2"])
 def test_styles_are_sampled_through_the_mapping_network(name: str) -> None:
     network = golden(name)[0]
-    draw = normal(5, 24, seed=7)
-    styles = network.style(draw)
+    draw = normal(16, 24, seed=7)
+    styles = network.style(draw)[:5]
+    draw = draw[:5]
     assert torch.equal(made(name, "z").sample(5, seed=7), draw)
     assert torch.equal(made(name, "w").sample(5, seed=7), styles)
     assert torch.equal(made(name, "w", w_sampling="normal").sample(5, seed=7), draw)
@@ -152,7 +153,7 @@ def test_samples_do_not_depend_on_the_precision(name: str, space: str) -> None:
     z = G.sample(3, seed=2)
     assert z.shape == (3, G.latent_dim)
     assert torch.equal(G.to("cpu", torch.float64).sample(3, seed=2), z.double())
-    assert torch.equal(G.sample(3, seed=2), z)
+    assert torch.equal(G.sample(40, seed=2)[:3], z)
     assert not torch.equal(G.sample(3, seed=3), z)
 
 
@@ -383,7 +384,7 @@ def test_embedded_generators_by_card(cards: Path, name: str, space: str, options
     G = geomlib.load_generator(name, space, **options)
     direct = made(CARDS[name], space, **options)
     assert (G.name, G.space, G.spaces) == (name, direct.space, direct.spaces)
-    assert G.default_distance == ("stft" if name == "tones-wavegan" else "perceptual-shapes")
+    assert G.default_distance == ("stft" if name == "tones-wavegan" else "st-lpips-alex")
     z = G.sample(2, seed=0)
     assert torch.equal(z, direct.sample(2, seed=0))
     images = G(z)

@@ -18,4 +18,4 @@ from shapes_dcgan import RECIPE
 from shapes_gan import main
 
 if __name__ == "__main__":
-    main(replace(RECIPE, steps=40_000, rates=(3e-4, 3e-4), notes={}, sees_factors=False), __doc__)
+    main(replace(RECIPE, steps=20_000, rates=(3e-4, 3e-4), notes={}, sees_factors=False), __doc__)

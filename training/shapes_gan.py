@@ -126,6 +126,11 @@ def main(recipe: Recipe, description: str | None) -> None:
             "critic": "heads on the frozen features of a network that reads factors, and on pixels; hinge loss",
             "steps of that network": options.eyes_steps,
         }
+        what_was_told = (
+            "Its critic looks through the frozen features of a network that was trained to read the factors, and it "
+            f"was rewarded by that network ({recipe.notes['reward']}). So that its axes carry factors is in part by "
+            "construction."
+        )
     else:
         critic, settings = PixelCritic(), {"critic_loss": logistic, "penalty": PENALTY}
         told = {
@@ -133,6 +138,9 @@ def main(recipe: Recipe, description: str | None) -> None:
             "penalty": PENALTY,
             "reward": "none",
         }
+        what_was_told = (
+            "Nothing of the factors: its critic sees pixels and has seen no factor, and there was no reward."
+        )
 
     def on_save(model: nn.Module, step: int) -> None:
         save_file(
@@ -159,6 +167,7 @@ def main(recipe: Recipe, description: str | None) -> None:
             "moving average": 0.999,
             **recipe.notes,
         },
+        "told": what_was_told,
         "seconds": round(seconds),
         "loss_curve": curve[:: max(1, len(curve) // 50)],
         "quality": judge(recipe, published.cpu()),

@@ -1,4 +1,4 @@
-"""What training the two networks that look at shapes has in common: loss, loop, held-out accuracy, weights and card."""
+"""What trainings with known factors have in common: loss, loop, held-out accuracy, weights and card."""
 
 import argparse
 import json

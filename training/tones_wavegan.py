@@ -190,6 +190,10 @@ def main() -> None:
             "learning rates": RATES,
             "moving average": 0.999,
         },
+        "told": "Its critic listens through the frozen features of a network that was trained to read the factors, and "
+        f"it was rewarded by that network (confident naming, weight {options.naming}). So that its axes carry factors "
+        "is in part by construction. The critic also listens to spectrograms, at windows of the distance stft: that "
+        "distance is no stranger to it.",
         "seconds": round(seconds),
         "loss_curve": curve[:: max(1, len(curve) // 50)],
         "quality": judge(published),

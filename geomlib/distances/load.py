@@ -11,19 +11,19 @@ from torch import nn
 from geomlib._checks import check_choice
 from geomlib.distances.distance import Distance
 from geomlib.distances.lpips import lpips
-from geomlib.distances.plain import mse, perceptual_shapes
+from geomlib.distances.plain import mse
 from geomlib.distances.ssim import ssim
 from geomlib.distances.st_lpips import st_lpips
-from geomlib.distances.stft import stft
+from geomlib.distances.stft import stft, stft_short
 from geomlib.generators.catalogue import load_factory
 
 _KNOWN: dict[str, Callable[..., Distance]] = {
     "mse": mse,
-    "perceptual-shapes": perceptual_shapes,
     **{f"lpips-{name}": partial(lpips, name) for name in ("squeeze", "alex", "vgg")},
     **{f"st-lpips-{name}": partial(st_lpips, name) for name in ("alex", "vgg")},
     "ssim": ssim,
     "stft": stft,
+    "stft-short": stft_short,
 }
 
 
@@ -38,8 +38,8 @@ def load_distance(
     | `lpips-squeeze`, `lpips-alex`, `lpips-vgg` | `input_range`, `size`, `pretrained`, `seed` | see `lpips.lpips` |
     | `st-lpips-alex`, `st-lpips-vgg` | the same | shift-tolerant, without a download; see `st_lpips.st_lpips` |
     | `ssim` | `data_range` | 1 − SSIM; has no features |
-    | `perceptual-shapes` | `pretrained`, `seed` | for images of shapes |
     | `stft` | `window_sizes`, `floor` | for sound |
+    | `stft-short` | `floor` | for sounds of fewer than 1,024 samples |
 
     A factory is called with `options`, and with `device` and `dtype` if it has parameters of these names.  It returns
     a `Distance`, a feature map of one argument `(B, …) -> (B, …)`, or a squared distance of two, `(x, y) -> (B,)`.

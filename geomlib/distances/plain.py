@@ -1,4 +1,4 @@
-"""The two distances that need nothing beside geomlib: mean squared error, and the one trained on the shapes."""
+"""The mean squared error, and the form that perceptual distances of one's own can take."""
 
 import math
 from collections.abc import Sequence
@@ -7,8 +7,6 @@ import torch
 from torch import Tensor
 
 from geomlib.distances.distance import Distance
-from geomlib.distances.trunks import untrained
-from geomlib.shapes.networks import PerceptualTrunk, load_perceptual_trunk
 
 
 def normalised_features(maps: Sequence[Tensor]) -> Tensor:
@@ -27,16 +25,3 @@ def normalised_features(maps: Sequence[Tensor]) -> Tensor:
 def mse() -> Distance:
     """Mean squared difference over all but the batch, of images or sounds of any shape."""
     return Distance("mse", lambda x: x.flatten(1) / math.sqrt(x[0].numel()))
-
-
-def perceptual_shapes(
-    device: str | torch.device, dtype: torch.dtype, pretrained: bool = True, seed: int = 0
-) -> Distance:
-    """Channel-normalised features of a network trained on the shapes, for images `(B, 3, 64, 64)` in [0, 1].
-
-    `pretrained=False` leaves the network untrained, with random weights from `seed`: the control that tells what the
-    training adds to the architecture.
-    """
-    trunk = load_perceptual_trunk() if pretrained else untrained(PerceptualTrunk, seed)
-    trunk = trunk.to(device=device, dtype=dtype)
-    return Distance("perceptual-shapes", lambda x: normalised_features(trunk(x)))

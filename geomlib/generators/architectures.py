@@ -18,11 +18,14 @@ from geomlib._checks import check_choice
 from geomlib.generators.base import Architecture
 from geomlib.generators.bigbigan import BigBiGAN
 from geomlib.generators.biggan_deep import BigGANDeep
+from geomlib.generators.ctgan import CTGAN
 from geomlib.generators.dcgan import DCGAN
 from geomlib.generators.deepsim import DeepSimFC, DeepSimPool5
+from geomlib.generators.mlp import MLP
 from geomlib.generators.pgan import PGAN
 from geomlib.generators.stylegan import StyleGAN
 from geomlib.generators.stylegan2 import StyleGAN2
+from geomlib.generators.tutorial_dcgan import ConditionalDCGAN, TutorialDCGAN
 from geomlib.generators.wavegan import WaveGAN
 
 _CONSTRUCTORS: dict[str, Callable[..., Architecture]] = {
@@ -37,6 +40,10 @@ _CONSTRUCTORS: dict[str, Callable[..., Architecture]] = {
     "stylegan": StyleGAN,
     "stylegan2": StyleGAN2,
     "wavegan": WaveGAN,
+    "tutorial_dcgan": TutorialDCGAN,
+    "conditional_dcgan": ConditionalDCGAN,
+    "mlp": MLP,
+    "ctgan": CTGAN,
 }
 ARCHITECTURES = tuple(_CONSTRUCTORS)
 

@@ -1,31 +1,38 @@
-"""Generators by name: embedded, published, analytic, or anyone's own factory."""
+"""Generators by name: embedded, packaged, published, analytic, or anyone's own factory."""
 
 import contextlib
+import dataclasses
 import importlib
 import importlib.util
 import inspect
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from geomlib._checks import check_choice
 from geomlib.generators import analytic
 from geomlib.generators.architectures import build
+from geomlib.generators.archives import local_path as packaged_path
+from geomlib.generators.archives import packaged_state
 from geomlib.generators.checkpoints import load_state, read_state
 from geomlib.generators.download import local_path
 from geomlib.generators.interface import Generator
+from geomlib.generators.packaged import PACKAGED, Packaged
 from geomlib.generators.published import PUBLISHED
 from geomlib.generators.spaces import as_generator
+from geomlib.literals import convert
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 # Embedded generators, each with its default distance.
 EMBEDDED = {
-    "shapes-dcgan": "perceptual-shapes",
-    "shapes-stylegan2": "perceptual-shapes",
-    "shapes-biggan": "perceptual-shapes",
+    "shapes-dcgan": "st-lpips-alex",
+    "shapes-stylegan2": "st-lpips-alex",
+    "shapes-biggan": "st-lpips-alex",
     "tones-wavegan": "stft",
 }
 # The settings of the paper where they are not the default ones; StyleGAN's truncation is that of the space "z".
@@ -40,8 +47,16 @@ ANALYTIC: dict[str, Callable[..., Generator]] = {
 }
 
 
+SIMPLE = re.compile(r"(typing\.)?(Optional\[)?(bool|int|float|str)( \| None|\])?")  # types that options are checked for
+
+
 def card(name: str) -> dict[str, Any]:
-    """What is known of an embedded network: data, training, hardware, quality; raises `FileNotFoundError`."""
+    """What is known of an embedded or packaged network: where it is from, data, training, licence, quality.
+
+    Raises `FileNotFoundError` for any other.
+    """
+    if name in PACKAGED:
+        return dataclasses.asdict(PACKAGED[name])
     path = WEIGHTS / f"{name}.json"
     if not path.is_file():
         raise FileNotFoundError(f"name: no card {path}")
@@ -49,8 +64,20 @@ def card(name: str) -> dict[str, Any]:
     return content
 
 
-def load_factory(spec: str, what: str) -> Callable[..., Any]:
-    """The function that `"path/to/file.py:name"` or `"package.module:name"` points at (split at the last colon)."""
+def told(generator: Generator) -> str:
+    """What the training of a generator was told of the factors in its outputs: a sentence of its card.
+
+    Only of the weights that the card belongs to; of all others the sentence says that it is not known.
+    """
+    spec = generator.spec or {}
+    name = str(spec.get("source"))
+    if name in EMBEDDED and not spec.get("weights"):
+        return str(card(name)["told"])
+    return f"What the training of {generator.name} was told of any factors is not known here."
+
+
+def load_object(spec: str, what: str) -> Any:
+    """What `"path/to/file.py:name"` or `"package.module:name"` points at (split at the last colon)."""
     source, _, name = spec.rpartition(":")
     if source.endswith(".py"):
         path = Path(source)
@@ -65,8 +92,17 @@ def load_factory(spec: str, what: str) -> Callable[..., Any]:
             module = importlib.import_module(source)
         except ModuleNotFoundError as error:
             raise ValueError(f"{what}: cannot import {source!r} (from {spec!r}): {error}") from error
-    factory = getattr(module, name, None)
+    found = getattr(module, name, None)
+    if found is None:
+        raise ValueError(f"{what}: {source} has no function {name!r}")
+    return found
+
+
+def load_factory(spec: str, what: str) -> Callable[..., Any]:
+    """The function that `"path/to/file.py:name"` or `"package.module:name"` points at."""
+    factory = load_object(spec, what)
     if not callable(factory):
+        source, _, name = spec.rpartition(":")
         raise ValueError(f"{what}: {source} has no function {name!r}")
     return factory  # type: ignore[no-any-return]
 
@@ -74,12 +110,14 @@ def load_factory(spec: str, what: str) -> Callable[..., Any]:
 def source_files(spec: str, weights: str = "", what: str = "generator") -> list[Path]:
     """The files that a generator or distance is made from, besides geomlib's own modules.
 
-    Raises `FileNotFoundError` for a published generator that is not in the cache.
+    Raises `FileNotFoundError` for a packaged or published generator that is not in the cache.
     """
     embedded = WEIGHTS / f"{spec}.safetensors"
     files = [Path(weights)] if weights else [embedded] if embedded.is_file() else []
     if spec in PUBLISHED and not weights:
         files = [local_path(spec)]
+    if spec in PACKAGED and not weights:
+        files = [packaged_path(spec)]
     source = spec.rpartition(":")[0]
     return [*files, Path(source)] if source.endswith(".py") else files
 
@@ -89,7 +127,9 @@ def _embedded(name: str, space: str, weights: str | Path | None, options: dict[s
     path = Path(weights) if weights else WEIGHTS / f"{name}.safetensors"
     distance = known.get("default_distance", EMBEDDED[name])
     options = known.get("paper_options", {}) | options
-    return _loaded(name, known["architecture"], known["config"], path, (), space, distance, options)
+    generator = _loaded(name, known["architecture"], known["config"], path, (), space, distance, options)
+    generator.world = name.partition("-")[0]  # of the data set that it was trained on
+    return generator
 
 
 def _published(name: str, space: str, weights: str | Path | None, options: dict[str, Any]) -> Generator:
@@ -101,6 +141,21 @@ def _published(name: str, space: str, weights: str | Path | None, options: dict[
     return _loaded(
         name, entry.architecture, entry.config, path, entry.state_key, space, entry.distance, paper | options
     )
+
+
+def _packaged(entry: Packaged, space: str, weights: str | Path | None, options: dict[str, Any]) -> Generator:
+    if not entry.architecture:
+        raise ValueError(f"generator: {entry.name} names no architecture: its weights are no generator by themselves")
+    state = read_state(weights, entry.key) if weights else packaged_state(entry)
+    network = build(entry.architecture, **entry.config)
+    load_state(network, _renamed(state, entry.renamed), entry.name)
+    network.eval().requires_grad_(False)
+    return as_generator(entry.architecture, network, space, entry.name, entry.distance, **options)
+
+
+def _renamed(state: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, Tensor]:
+    parts = ((key, *key.partition(".")) for key in state)
+    return {names.get(first, first) + dot + rest: state[key] for key, first, dot, rest in parts}
 
 
 def _loaded(
@@ -128,8 +183,10 @@ def _made(
     source: str, factory: Callable[..., Any], space: str, weights: str | Path | None, options: dict[str, Any]
 ) -> Generator:
     """What a factory returns; it is told the space where it has a parameter of that name."""
-    parameters = inspect.signature(factory).parameters.values()
-    takes_space = any(parameter.name == "space" or parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    parameters = inspect.signature(factory).parameters
+    for name in options.keys() & parameters.keys():
+        _check_option(source, parameters[name], options[name])
+    takes_space = "space" in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
     arguments = (
         options | ({"weights": weights} if weights else {}) | ({"space": space} if takes_space and space else {})
     )
@@ -147,6 +204,23 @@ def _made(
     return generator
 
 
+def _check_option(source: str, declared: inspect.Parameter, value: Any) -> None:
+    """Refuse a word for a number, a number for a truth and the like, where a factory tells what it expects."""
+    if declared.annotation is not declared.empty:
+        kind = inspect.formatannotation(declared.annotation).strip("'")
+    else:  # one who writes 1 may mean any number
+        kind = {int: "float"}.get(type(declared.default), type(declared.default).__name__)
+    if not SIMPLE.fullmatch(kind) or (value is None and declared.default is None):
+        return
+    try:
+        fits = convert(value, kind) == value
+    except (ValueError, TypeError):
+        fits = False
+    if not fits:
+        quote = f"; in quotation marks, {str(value)!r}, it is a word" if kind == "str" else ""
+        raise ValueError(f"generator: option {declared.name!r} of {source} expects {kind}, got {value!r}{quote}")
+
+
 def load_generator(
     source: str,
     space: str = "",
@@ -157,23 +231,31 @@ def load_generator(
 ) -> Generator:
     """A generator by catalogue name, `"path/to/file.py:factory"` or `"package.module:factory"`.
 
-    `space` is one of the generator's `spaces` ("": the default one); `options` of embedded and published generators
-    are those of `spaces.as_generator`. A factory is called with `options`, and with `space` and `weights` where they
-    are given, and returns a `Generator`.  The result's `spec` holds what is needed to build it anew.
+    `space` is one of the generator's `spaces` ("": the default one); `options` of embedded, packaged and published
+    generators are those of `spaces.as_generator`. A factory is called with `options`, and with `space` and `weights`
+    where they are given, and returns a `Generator`; in its place can stand a `Packaged` that names an architecture.
+    The result's `spec` holds what is needed to build it anew.
 
     Raises `ValueError` for an unknown name, space or option, `FileNotFoundError` for a missing file (nothing is
     downloaded here), `FloatingPointError` for weights that are not finite.
     """
     if source in EMBEDDED:
         generator = _embedded(source, space, weights, options)
+    elif source in PACKAGED:
+        generator = _packaged(PACKAGED[source], space, weights, options)
     elif source in PUBLISHED:
         generator = _published(source, space, weights, options)
     elif source in ANALYTIC:
         generator = _made(source, ANALYTIC[source], space, weights, options)
     elif ":" in source:
-        generator = _made(source, load_factory(source, "generator"), space, weights, options)
+        declared = load_object(source, "generator")
+        if isinstance(declared, Packaged):
+            generator = _packaged(declared, space, weights, options)
+        else:
+            generator = _made(source, load_factory(source, "generator"), space, weights, options)
     else:
-        names = ", ".join([*EMBEDDED, *ANALYTIC, *PUBLISHED])
+        packaged = [name for name, entry in PACKAGED.items() if entry.architecture]
+        names = ", ".join([*EMBEDDED, *packaged, *ANALYTIC, *PUBLISHED])
         raise ValueError(f"generator: expected one of {names} or file.py:factory, got {source!r}")
     given = {"space": space, "weights": str(weights) if weights else ""}
     generator.spec = {"source": source, **options, **{key: value for key, value in given.items() if value}}

@@ -4,6 +4,7 @@ Read are safetensors files and what `torch.save` writes, by `torch.load(weights_
 its envelope is checked here: the declared sizes, the names in the archive, and every class that its pickle asks for.
 """
 
+import hashlib
 import io
 import pickletools
 import re
@@ -39,6 +40,10 @@ _TELLING_KEYS = {
     "stylegan": "generator.progression.",
     "stylegan2": "conv1.conv.modulation.",
     "wavegan": "deconv_list.",
+    "conditional_dcgan": "main.16.",
+    "tutorial_dcgan": "main.12.",
+    "mlp": "fc4.",
+    "ctgan": "conv6.1.",
 }
 
 
@@ -116,6 +121,15 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], name: str) -> Non
             likely += " of another configuration"
         hint = f"; the file looks like {likely}" if likely else ""
         raise ValueError(f"weights: not a checkpoint of {name}: of {len(expected)} tensors {counts}{hint}")
+
+
+def state_hash(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 over the names and values of tensors, whatever their order."""
+    digest = hashlib.sha256()
+    for key, value in sorted(state.items()):
+        digest.update(key.encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def likely_architecture(keys: Mapping[str, object]) -> str:

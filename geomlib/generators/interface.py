@@ -1,7 +1,6 @@
 """The one interface to every generator: latents in, images out."""
 
 import copy
-import hashlib
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -10,13 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from geomlib._checks import check_choice, check_matrix
+from geomlib._state import isolated
 from geomlib.generators.base import OutputRange, to_unit_range
+from geomlib.generators.checkpoints import state_hash
 
 Sampler = Callable[[int, torch.Generator], Tensor]
+# How many latents a sampler is asked for, always, so that each sample is the beginning of all longer ones.
+TOGETHER = 16
+WORLDS = ("shapes", "tones")
 
 
 def _normal(latent_dim: int) -> Sampler:
-    return lambda count, random: torch.randn(count, latent_dim, generator=random)
+    return lambda count, random: torch.randn(count, latent_dim, generator=random, dtype=torch.float32)
 
 
 def _ascends(output_range: OutputRange) -> bool:
@@ -40,12 +44,16 @@ class Generator:
     `module` is an `nn.Module` in evaluation mode or any differentiable callable; it is never changed.  An affine map
     takes `output_range` to [0, 1], then `clamp` cuts what is outside; a bound is one number or one for each channel;
     `output_range=None` leaves the output as it is (audio in [-1, 1], surfaces).  With `size`, images are resized before
-    the clamp (bilinear, aligned corners).  `sampler(count, torch_generator)` draws latents, standard normal by default.
+    the clamp (bilinear, aligned corners).  `sampler(count, torch_generator)` draws latents, standard normal by default;
+    it is asked for 16 at a time.
 
     `spaces` are the spaces that the network has and `space` is the one of these latents, the first by default.
     `deterministic=False` says that equal latents give different images, as with layer noise drawn at each call.
+    `world` says whose known factors the outputs show: "shapes" (images like those of `geomlib.shapes`, 3 x 64 x 64),
+    "tones" (sounds like those of `geomlib.tones`), or None: no factors are known.
 
-    Raises `ValueError` for a module in training mode: batch statistics would tie the samples of a batch together.
+    Raises `ValueError` for another world, and for a module in training mode: batch statistics would tie the samples of
+    a batch together.
     """
 
     spec: dict[str, Any] | None = None  # `load_generator(**spec)` builds it anew; None where it was made by hand
@@ -63,6 +71,7 @@ class Generator:
         spaces: tuple[str, ...] = ("z",),
         space: str = "",
         deterministic: bool = True,
+        world: str | None = None,
     ) -> None:
         """Wrap `module`; nothing is run."""
         if not callable(module):
@@ -74,8 +83,10 @@ class Generator:
         if size is not None and (not isinstance(size, int) or size < 1 or output_range is None):
             raise ValueError(f"size: expected a positive integer, and an output_range (images), got {size!r}")
         check_choice("space", space or spaces[0], spaces)
+        check_choice("world", world, (*WORLDS, None))
         self.module, self.latent_dim, self.output_range, self.clamp = module, latent_dim, output_range, clamp
         self.size, self.spaces, self.space, self.deterministic = size, spaces, space or spaces[0], deterministic
+        self.world = world
         self.sampler = sampler or _normal(latent_dim)
         self.name = name or type(module).__name__
         if default_distance:
@@ -88,19 +99,34 @@ class Generator:
         first = next((tensor for tensor in tensors if tensor.is_floating_point()), torch.empty(0))
         self.device, self.dtype = first.device, first.dtype
 
+    @isolated(differentiable=True)
     def __call__(self, latents: Tensor) -> Tensor:
         """Images `(B, *image_shape)` of `latents` `(B, n)`, differentiable; raises `ValueError` for another shape."""
         check_matrix("latents", latents, self.latent_dim)
-        output = self.module(latents.to(self.device, self.dtype))
+        output = self.module(latents.to(self.device, self.dtype, copy=True))  # its first layer may work in place
         if self.output_range is None:
             return output
         return to_unit_range(output, self.output_range, self.size, self.clamp)
 
+    @isolated()
+    @torch.no_grad()
     def sample(self, count: int, seed: int) -> Tensor:
-        """Latents `(count, n)` from the generator's own distribution, the same for a seed on every device."""
-        latents = self.sampler(count, torch.Generator().manual_seed(seed))
-        check_matrix(f"sampler of {self.name}", latents, self.latent_dim)
-        return latents.to(self.device, self.dtype)
+        """Latents `(count, n)` from the generator's own distribution, the same for a seed on every device.
+
+        They are the first of every larger `count`. Raises `ValueError` for a sampler that does not give what it is
+        asked for, or gives the same again.
+        """
+        random, sampler = torch.Generator().manual_seed(seed), f"sampler of {self.name}"
+        parts: list[Tensor] = []
+        for _ in range(max(1, -(-count // TOGETHER))):
+            before, part = random.get_state(), self.sampler(TOGETHER, random)
+            check_matrix(sampler, part, self.latent_dim)
+            if len(part) != TOGETHER:
+                raise ValueError(f"{sampler}: expected {TOGETHER} latents, as many as it is asked for, got {len(part)}")
+            parts.append(part.to(self.device, self.dtype))
+            if len(parts) == 2 and torch.equal(before, random.get_state()) and torch.equal(*parts):
+                raise ValueError(f"{sampler}: it repeats itself; draw from the torch.Generator that it is given")
+        return torch.cat(parts)[:count]
 
     @property
     def network(self) -> Callable[[Tensor], Tensor]:
@@ -123,11 +149,7 @@ class Generator:
     def weights_hash(self) -> str:
         """SHA-256 over the names and values of the module's state; empty where there is none."""
         state = self.module.state_dict() if isinstance(self.module, nn.Module) else {}
-        digest = hashlib.sha256()
-        for key, value in sorted(state.items()):
-            digest.update(key.encode())
-            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest() if state else ""
+        return state_hash(state) if state else ""
 
     def to(self, device: str | torch.device, dtype: torch.dtype) -> "Generator":
         """This generator on another device or in another precision; a copy where anything has to change."""

@@ -12,21 +12,25 @@ from geomlib.generators.biggan_deep import BigGANDeep
 from geomlib.generators.interface import Generator, Sampler
 from geomlib.generators.stylegan import StyleGAN
 from geomlib.generators.stylegan2 import StyleGAN2
-from geomlib.generators.views import ClassView, StyleView
+from geomlib.generators.tutorial_dcgan import ConditionalDCGAN
+from geomlib.generators.views import ClassView, LabelView, StyleView
 
 # The first space of each is the default; what is not here has the space "z" alone.
 SPACES = {
     "stylegan": ("z", "w", "w+"),
     "stylegan2": ("z", "w", "w+"),
     "biggan_deep": ("all", "noise", "class"),
+    "conditional_dcgan": ("noise", "all"),
 }
+AUDIO = ("wavegan", "ctgan")
 _STYLE_OPTIONS = ("size", "truncation", "mean_style", "noise", "noise_seed", "w_sampling")
 # What is not here has the option `size` alone.
 OPTIONS: dict[str, tuple[str, ...]] = {
     "stylegan": (*_STYLE_OPTIONS, "step"),
     "stylegan2": _STYLE_OPTIONS,
     "biggan_deep": ("size", "truncation", "class_index", "noise_seed"),
-    "wavegan": (),
+    "conditional_dcgan": ("size", "class_index"),
+    **dict.fromkeys(AUDIO, ()),
 }
 
 
@@ -54,6 +58,7 @@ def as_generator(
       Latents of "w" are normal draws through the mapping network, those of "w+" such styles repeated.
     - biggan_deep: "all", noise followed by a class embedding; "noise", with the class fixed; "class", embeddings with
       the noise fixed. Noise is drawn from a normal distribution truncated to [-2, 2], times `truncation`.
+    - conditional_dcgan: "noise", with the class fixed; "all", noise followed by a label, one number for each class.
     - all others: "z", standard normal.
 
     Options:
@@ -67,6 +72,7 @@ def as_generator(
     - biggan_deep: `truncation` in (0, 1] (default 1), which picks the norms' statistics, too; `class_index`, also
       under the name `class`: the class of the samples (default: a random one for each), in "noise" the fixed class
       (default 0); `noise_seed` of the fixed noise in "class" (default 0).
+    - conditional_dcgan: `class_index`, also under the name `class`: the class, by its number or its name, as above.
 
     Raises:
         ValueError: an unknown space or option, or a value out of range; the message names what is known.
@@ -86,9 +92,11 @@ def as_generator(
         shown = _show_styles(network, space, **options)
     elif isinstance(network, BigGANDeep):
         shown = _show_classes(network, space, **options)
+    elif isinstance(network, ConditionalDCGAN):
+        shown = _show_labels(network, space, **options)
     else:
         shown = _Shown(network, network.latent_dim)
-    is_audio = architecture == "wavegan"
+    is_audio = architecture in AUDIO
     return Generator(
         shown.module,
         shown.latent_dim,
@@ -137,7 +145,7 @@ def _style_sampler(latent_dim: int, mapping: nn.Module | None, repeats: int) -> 
     # It keeps the mapping network as it was loaded, so that samples are the same wherever the generator moves.
     @torch.no_grad()
     def sampler(count: int, random: torch.Generator) -> Tensor:
-        draw = torch.randn(count, latent_dim, generator=random)
+        draw = torch.randn(count, latent_dim, generator=random, dtype=torch.float32)
         if mapping is not None:
             draw = mapping(draw.to(next(mapping.parameters())))
         return draw.repeat(1, repeats)
@@ -159,7 +167,7 @@ def _show_classes(
     embeddings = network.embeddings.weight.detach().T.contiguous().cpu()
 
     def draw_noise(count: int, random: torch.Generator) -> Tensor:
-        draw = torch.empty(count, network.z_dim)
+        draw = torch.empty(count, network.z_dim, dtype=torch.float32)
         return truncation * nn.init.trunc_normal_(draw, a=-2.0, b=2.0, generator=random)
 
     def sampler(count: int, random: torch.Generator) -> Tensor:
@@ -177,6 +185,28 @@ def _show_classes(
     }[space]
     widths = {"all": network.latent_dim, "noise": network.z_dim, "class": network.latent_dim - network.z_dim}
     return _Shown(ClassView(network, space, truncation, fixed), widths[space], sampler)
+
+
+def _show_labels(network: ConditionalDCGAN, space: str, class_index: int | str | None = None) -> _Shown:
+    if class_index in network.labels:
+        class_index = network.labels.index(class_index)
+    count = len(network.labels)
+    if class_index is not None and (type(class_index) is not int or not 0 <= class_index < count):
+        known = ", ".join(map(repr, network.labels))
+        raise ValueError(f"class_index: expected an integer from 0 to {count - 1}, or {known}, got {class_index!r}")
+
+    def sampler(samples: int, random: torch.Generator) -> Tensor:
+        # Both are drawn in either space, so that a sample of "all" begins with one of "noise".
+        noise = torch.randn(samples, network.noise_dim, generator=random)
+        classes = torch.randint(count, (samples,), generator=random)
+        if class_index is not None:
+            classes = torch.full((samples,), class_index)
+        return torch.cat([noise, network.one_hot(classes)], 1) if space == "all" else noise
+
+    if space == "all":
+        return _Shown(network, network.latent_dim, sampler)
+    label = network.one_hot(torch.tensor([class_index or 0]))
+    return _Shown(LabelView(network, label), network.noise_dim, sampler)
 
 
 def _is_number(value: object) -> bool:

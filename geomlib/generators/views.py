@@ -11,6 +11,7 @@ from geomlib.generators.interface import View
 from geomlib.generators.stylegan import StyleGAN
 from geomlib.generators.stylegan2 import StyleGAN2
 from geomlib.generators.styles import truncate
+from geomlib.generators.tutorial_dcgan import ConditionalDCGAN
 
 
 class StyleView(View):
@@ -114,4 +115,20 @@ class ClassView(View):
             fixed = self.fixed.expand(len(latents), -1)
             latents = torch.cat([latents, fixed] if self.space == "noise" else [fixed, latents], 1)
         images: Tensor = self.network(latents, truncation=self.truncation)
+        return images
+
+
+class LabelView(View):
+    """A conditional DCGAN on noise alone, with the `label` `(1, labels)` fixed."""
+
+    network: ConditionalDCGAN
+    label: Tensor
+
+    def __init__(self, network: ConditionalDCGAN, label: Tensor) -> None:
+        super().__init__(network)
+        self.register_buffer("label", label)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Return the raw images."""
+        images: Tensor = self.network(torch.cat([latents, self.label.expand(len(latents), -1)], 1))
         return images

@@ -1,13 +1,8 @@
-"""The two trained networks that look at shapes images; they share neither architecture nor training images.
-
-`PerceptualTrunk` holds the features of the distance `perceptual-shapes`.  `FactorReader` reads the factors off an
-image and is used only to measure, so that no result about a distance is judged by that same distance.
-"""
+"""The trained network that reads the factors off an image of shapes; it is used only to measure."""
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from safetensors.torch import load_file
@@ -24,11 +19,10 @@ _LINEAR = (1, 2, 3, 7)
 _HUES = (5, 6)
 CODE_SIZE = len(_LINEAR) + 2 * len(_HUES) + 2 * len(_FOLDS)
 _WEIGHTS = Path(__file__).parents[1] / "weights"
-_Network = TypeVar("_Network", bound=nn.Module)
 
 
 def encode_factors(factors: Tensor) -> Tensor:
-    """What the networks learn to predict: `factors` `(N, 8)` without jumps, as `(N, CODE_SIZE)` values in [-1, 1].
+    """What a reader learns to predict: `factors` `(N, 8)` without jumps, as `(N, CODE_SIZE)` values in [-1, 1].
 
     Columns: x, y, size and brightness (their range to [-1, 1]); cosine and sine of the foreground and of the background
     hue; cosine and sine of 4 times the angle (squares), then of 3 times the angle (triangles).
@@ -67,46 +61,6 @@ def _check_images(images: Tensor) -> None:
     expected = (3, RESOLUTION, RESOLUTION)
     if images.ndim != 4 or tuple(images.shape[1:]) != expected:
         raise ValueError(f"images: expected shape (N, {', '.join(map(str, expected))}), got {tuple(images.shape)}")
-
-
-def _smooth_layer(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.SiLU())
-
-
-class PerceptualTrunk(nn.Module):
-    """Features of the distance `perceptual-shapes`: five 3x3 convolutions with SiLU, 16.6 M multiply-adds per image.
-
-    No pooling, no normalisation layer: every feature is a smooth function of the image.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stages = nn.ModuleList([
-            _smooth_layer(3, 24, 2),
-            nn.Sequential(_smooth_layer(24, 48, 2), _smooth_layer(48, 48, 1)),
-            nn.Sequential(_smooth_layer(48, 96, 2), _smooth_layer(96, 96, 1)),
-        ])  # fmt: skip
-        self.head = nn.Sequential(
-            _smooth_layer(96, 64, 2), nn.Flatten(), nn.Linear(1024, 128), nn.SiLU(), nn.Linear(128, 3 + CODE_SIZE)
-        )
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """Images `(N, 3, 64, 64)` in [0, 1] to feature maps `(N, 24, 32, 32)`, `(N, 48, 16, 16)`, `(N, 96, 8, 8)`.
-
-        Raises `ValueError` for images of another shape.
-        """
-        _check_images(images)
-        maps: list[Tensor] = []
-        current = 2.0 * images - 1.0
-        for stage in self.stages:
-            current = stage(current)
-            maps.append(current)
-        return maps
-
-    def predict(self, images: Tensor) -> Tensor:
-        """Logits of the three shapes, then the code of `encode_factors`, `(N, 3 + CODE_SIZE)`; only for training."""
-        predicted: Tensor = self.head(self.forward(images)[-1])
-        return predicted
 
 
 @dataclass(frozen=True)
@@ -176,16 +130,6 @@ class FactorReader(nn.Module):
         return Readings(logits.softmax(1), factors, features)
 
 
-def _load(network: _Network, name: str, device: str | torch.device, dtype: torch.dtype) -> _Network:
-    network.load_state_dict(load_file(_WEIGHTS / f"{name}.safetensors"))
-    return network.to(device=device, dtype=dtype).eval().requires_grad_(False)
-
-
-def load_perceptual_trunk(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> PerceptualTrunk:
-    """The trained trunk of `perceptual-shapes`, in eval mode, its parameters without gradient."""
-    return _load(PerceptualTrunk(), "perceptual-shapes", device, dtype)
-
-
 def load_factor_reader(
     device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32, strict: bool = False
 ) -> FactorReader:
@@ -194,4 +138,6 @@ def load_factor_reader(
     With `strict`, `shapes-factors-strict`, which has learned to call also outlines between two shapes, and slightly
     distorted ones, "none".
     """
-    return _load(FactorReader(), "shapes-factors-strict" if strict else "shapes-factors", device, dtype)
+    reader, name = FactorReader(), "shapes-factors-strict" if strict else "shapes-factors"
+    reader.load_state_dict(load_file(_WEIGHTS / f"{name}.safetensors"))
+    return reader.to(device=device, dtype=dtype).eval().requires_grad_(False)
