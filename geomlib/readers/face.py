@@ -1,0 +1,123 @@
+"""What a picture of a face shows: where it looks, how wide the mouth is, how bright the background, by five landmarks.
+
+The network is the third of MTCNN (Zhang et al. 2016, *Joint Face Detection and Alignment Using Multitask Cascaded
+Convolutional Networks*), with the weights of the package `facenet-pytorch`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from geomlib.generators.archives import packaged_state
+
+_SIDE = 64
+_ROWS, _COLUMNS = (14, 60), (9, 55)  # where the faces are in pictures of 64 pixels, cut as CelebA's are
+_CROP = 48
+_BORDER = 3
+
+
+@dataclass(frozen=True)
+class FaceReadings:
+    """What was read from N pictures.
+
+    Attributes:
+        yaw: `(N,)`, nose right of the middle of the eyes, in distances of the eyes.
+        pitch: `(N,)`, nose below the middle of the eyes, in distances of the eyes.
+        mouth: `(N,)`, width of the mouth in distances of the eyes.
+        background: `(N,)`, mean of the three outer columns on each side, in [0, 1] as the picture.
+        probability: `(N,)`, of a face, in [0, 1]; where it is low the other readings mean little.
+        landmarks: `(N, 5, 2)`, left eye, right eye, nose, left and right corner of the mouth, as seen; x and y in
+            units of the box that the network gets, 0 at its left and its top.
+    """
+
+    yaw: Tensor
+    pitch: Tensor
+    mouth: Tensor
+    background: Tensor
+    probability: Tensor
+    landmarks: Tensor
+
+
+class FaceReader(nn.Module):
+    """Pictures to `FaceReadings`; differentiable, so that a reading has a gradient in a latent.
+
+    Parameters have the names of the published state dict.
+
+    Example:
+        >>> reader = FaceReader().eval()  # untrained; `load_face_reader()` is trained
+        >>> reader(torch.rand(2, 3, 64, 64)).yaw.shape
+        torch.Size([2])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.prelu1 = nn.Conv2d(3, 32, 3), nn.PReLU(32)
+        self.conv2, self.prelu2 = nn.Conv2d(32, 64, 3), nn.PReLU(64)
+        self.conv3, self.prelu3 = nn.Conv2d(64, 64, 3), nn.PReLU(64)
+        self.conv4, self.prelu4 = nn.Conv2d(64, 128, 2), nn.PReLU(128)
+        self.dense5, self.prelu5 = nn.Linear(1152, 256), nn.PReLU(256)
+        self.dense6_1 = nn.Linear(256, 2)  # no face, a face
+        self.dense6_2 = nn.Linear(256, 4)  # how to move the box, which is not used
+        self.dense6_3 = nn.Linear(256, 10)  # five x, then five y
+
+    def forward(self, images: Tensor, shift: tuple[int, int] = (0, 0)) -> FaceReadings:
+        """The readings of `images` `(N, 3, 64, 64)` in [0, 1].
+
+        `shift` moves the box by rows and columns, to test how much its place matters.  Raises `ValueError` for another
+        shape, precision or device, or where the box would leave the picture.
+        """
+        probability, landmarks = self.landmarks(self.crop(images, shift))
+        left, right, nose = landmarks[:, 0], landmarks[:, 1], landmarks[:, 2]
+        unit = (right - left).norm(dim=1)
+        turned = (nose - (left + right) / 2) / unit[:, None]
+        mouth = (landmarks[:, 4] - landmarks[:, 3]).norm(dim=1) / unit
+        sides = torch.cat([images[..., :_BORDER], images[..., -_BORDER:]], 3)
+        return FaceReadings(turned[:, 0], turned[:, 1], mouth, sides.mean((1, 2, 3)), probability, landmarks)
+
+    def crop(self, images: Tensor, shift: tuple[int, int] = (0, 0)) -> Tensor:
+        """What the network gets of `images`: the box, enlarged to `(N, 3, 48, 48)`, in [0, 1]; raises as `forward`."""
+        if images.ndim != 4 or tuple(images.shape[1:]) != (3, _SIDE, _SIDE):
+            raise ValueError(f"images: expected shape (N, 3, {_SIDE}, {_SIDE}), got {tuple(images.shape)}")
+        weight = self.conv1.weight
+        if (images.dtype, images.device) != (weight.dtype, weight.device):
+            raise ValueError(
+                f"images: expected {weight.dtype} on {weight.device}, for which the reader was loaded, got "
+                f"{images.dtype} on {images.device}"
+            )
+        spans = [[end + by for end in ends] for ends, by in zip((_ROWS, _COLUMNS), shift, strict=True)]
+        if any(start < 0 or stop > _SIDE for start, stop in spans):
+            rows, columns = ((-start, _SIDE - stop) for start, stop in (_ROWS, _COLUMNS))
+            raise ValueError(
+                f"shift: expected rows in [{rows[0]}, {rows[1]}] and columns in [{columns[0]}, {columns[1]}], got "
+                f"{tuple(shift)}"
+            )
+        (top, bottom), (left, right) = spans
+        box = images[..., top:bottom, left:right]
+        return functional.interpolate(box, size=(_CROP, _CROP), mode="bilinear", antialias=True)
+
+    def landmarks(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """Probability `(N,)` of a face, and landmarks `(N, 5, 2)`, of `crops` `(N, 3, 48, 48)` in [0, 1]."""
+        x = (crops * 255 - 127.5) / 128
+        x = functional.max_pool2d(self.prelu1(self.conv1(x)), 3, 2, ceil_mode=True)
+        x = functional.max_pool2d(self.prelu2(self.conv2(x)), 3, 2, ceil_mode=True)
+        x = functional.max_pool2d(self.prelu3(self.conv3(x)), 2, 2, ceil_mode=True)
+        x = self.prelu4(self.conv4(x))
+        # Columns before rows: the order of the framework in which it was trained.
+        x = self.prelu5(self.dense5(x.permute(0, 3, 2, 1).flatten(1)))
+        return self.dense6_1(x).softmax(1)[:, 1], self.dense6_3(x).unflatten(1, (2, 5)).transpose(1, 2)
+
+
+def load_face_reader(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> FaceReader:
+    """The trained reader `face-landmarks`, in eval mode, its parameters without gradient.
+
+    Raises `FileNotFoundError` where its weights are not in the cache; the message says how to get them.
+
+    Example:
+        >>> G = geomlib.load_generator("dcgan-portraits")  # doctest: +SKIP
+        >>> load_face_reader()(G(G.sample(3, seed=0))).yaw  # doctest: +SKIP
+    """
+    reader = FaceReader()
+    reader.load_state_dict(packaged_state("face-landmarks"))
+    return reader.to(device=device, dtype=dtype).eval().requires_grad_(False)
