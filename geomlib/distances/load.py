@@ -14,7 +14,7 @@ from geomlib.distances.lpips import lpips
 from geomlib.distances.plain import mse
 from geomlib.distances.ssim import ssim
 from geomlib.distances.st_lpips import st_lpips
-from geomlib.distances.stft import stft
+from geomlib.distances.stft import stft, stft_short
 from geomlib.generators.catalogue import load_factory
 
 _KNOWN: dict[str, Callable[..., Distance]] = {
@@ -23,6 +23,7 @@ _KNOWN: dict[str, Callable[..., Distance]] = {
     **{f"st-lpips-{name}": partial(st_lpips, name) for name in ("alex", "vgg")},
     "ssim": ssim,
     "stft": stft,
+    "stft-short": stft_short,
 }
 
 
@@ -38,6 +39,7 @@ def load_distance(
     | `st-lpips-alex`, `st-lpips-vgg` | the same | shift-tolerant, without a download; see `st_lpips.st_lpips` |
     | `ssim` | `data_range` | 1 − SSIM; has no features |
     | `stft` | `window_sizes`, `floor` | for sound |
+    | `stft-short` | `floor` | for sounds of fewer than 1,024 samples |
 
     A factory is called with `options`, and with `device` and `dtype` if it has parameters of these names.  It returns
     a `Distance`, a feature map of one argument `(B, …) -> (B, …)`, or a squared distance of two, `(x, y) -> (B,)`.

@@ -232,8 +232,9 @@ def load_generator(
     """A generator by catalogue name, `"path/to/file.py:factory"` or `"package.module:factory"`.
 
     `space` is one of the generator's `spaces` ("": the default one); `options` of embedded, packaged and published
-    generators are those of `spaces.as_generator`. The name in a file can also be that of a `Packaged`. A factory is called with `options`, and with `space` and `weights` where they
-    are given, and returns a `Generator`.  The result's `spec` holds what is needed to build it anew.
+    generators are those of `spaces.as_generator`. A factory is called with `options`, and with `space` and `weights`
+    where they are given, and returns a `Generator`; in its place can stand a `Packaged` that names an architecture.
+    The result's `spec` holds what is needed to build it anew.
 
     Raises `ValueError` for an unknown name, space or option, `FileNotFoundError` for a missing file (nothing is
     downloaded here), `FloatingPointError` for weights that are not finite.
