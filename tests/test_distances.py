@@ -16,6 +16,8 @@ from geomlib.distances import normalised_features
 DISTANCES: list[tuple[str, dict[str, Any]]] = [
     ("mse", {}),
     ("lpips-squeeze", {"pretrained": False}),
+    ("st-lpips-alex", {}),
+    ("st-lpips-vgg", {}),
     ("ssim", {}),
     ("stft", {"window_sizes": (64, 256)}),
     ("stft-short", {}),

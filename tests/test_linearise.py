@@ -181,7 +181,8 @@ def test_any_composition(chosen: list[tuple[Function, str]], seed: int) -> None:
 
 
 PAIRS = [(name, "mse") for name in ARCHITECTURES if name in SMALL] + [("wavegan", "stft")]
-PAIRS += [("dcgan", name) for name in ("lpips-squeeze", "lpips-alex", "lpips-vgg", "ssim")]
+PAIRS += [("dcgan", f"lpips-{name}") for name in ("squeeze", "alex", "vgg")]
+PAIRS += [("dcgan", name) for name in ("st-lpips-alex", "st-lpips-vgg", "ssim")]
 
 
 @pytest.mark.parametrize(("architecture", "distance"), PAIRS)

