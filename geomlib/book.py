@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from geomlib import notebook, runner
-from geomlib.plans import comparisons
-from geomlib.provenance import run_name
+from geomlib.plans import Asked, comparisons, run_of
 
 EXECUTED = Path("book") / "executed"
 RECORD = "execution_record"
@@ -42,7 +41,7 @@ def build(
     The default run goes to ``_build/html``, any other to ``_build/<run>/html``.
 
     Args:
-        settings: generator, space, weights, distance, device, seed, profile, as far as given.
+        settings: values of `plans.SHARED`, as far as given.
         force: run also the experiments that are not stale.
         root: the project; default: the one around the working directory.
         threads: of each notebook; see `runner.run_plans`.
@@ -56,14 +55,16 @@ def build(
     root = root or runner.find_project()
     chosen = settings or {}
     with chdir(root):
-        plans = [runner.make_plan(root, name, chosen, {}) for name in pages(root)]
-        further = comparisons(root, str(chosen.get("profile") or "quick"))
+        asked: Asked = {}
+        plans = [runner.make_plan(root, name, chosen, {}, asked) for name in pages(root)]
+        further = comparisons(root, str(chosen.get("profile") or "quick"), asked)
+        run = run_of(chosen, asked)
+        is_default = run == run_of({key: one for key, one in chosen.items() if key == "default_generator"}, asked)
     folders = runner.run_plans(root, [*plans, *further], force=force, threads=threads, say=say)[: len(plans)]
-    run = run_name(*(str(chosen.get(key) or "") for key in ("generator", "space", "distance", "profile")))
     with chdir(root):
         collect(folders)
         say("book: building")
-        place = Path("_build") / ("html" if run == run_name() else f"{run}/html")
+        place = Path("_build") / ("html" if is_default else f"{run.name}/html")
         _render(place)
     return root / place / "index.html"
 
@@ -113,12 +114,16 @@ def execution_record(manifests: Sequence[Mapping[str, Any]]) -> str:
     def commit(one: Mapping[str, Any]) -> str:
         return f"`{one['commit'][:10]}`{' and changes' if one['dirty'] else ''}" if one["commit"] else "–"
 
+    def about(one: Mapping[str, Any], *keys: str) -> str:
+        """What the run is about, where the experiment takes a generator or distance."""
+        return ", ".join(str(one["about"][key]) for key in keys if one["about"][key])
+
     header = ["Experiment", "Generator", "Distance", "Positions", "Seed", "Seconds", "Peak memory", "Commit"]
     rows = [
         [
             f"{{doc}}`{one['experiment'].replace('_', ' ')} <{one['experiment']}>`",
-            one["parameters"].get("generator"),
-            one["parameters"].get("distance", "–") or "its own",
+            about(one, "network", "space", "options") if "generator" in one["parameters"] else None,
+            about(one, "distance") if "distance" in one["parameters"] else None,
             one["parameters"].get("positions"),
             one["seed"],
             f"{one['seconds']:.1f}",

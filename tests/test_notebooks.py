@@ -54,7 +54,8 @@ def test_parameters_come_first_and_explain_themselves(name: str) -> None:
 def test_profiles_name_parameters_and_fit_their_types(name: str) -> None:
     known = parameters.inspect(path_of(name))
     profiles = notebook.read(path_of(name))["metadata"].get("geomlib", {})
-    assert profiles.pop("reads_results", True) is True
+    for reads in profiles.pop("reads", []):
+        assert reads == "*" or reads in NAMES or list(ROOT.glob(reads)), f"there is no {reads}"
     assert set(profiles) <= set(runner.PROFILES)
     for overrides in profiles.values():
         assert parameters.check(name, known, overrides) == overrides

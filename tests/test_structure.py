@@ -13,7 +13,19 @@ HEAVY = (
     "matplotlib", "seaborn", "lpips", "torchvision", "dask", "xarray", "papermill", "nbformat", "IPython", "typer",
     "pooch", "requests", "cma", "scipy", "stlpips_pytorch",
 )  # fmt: skip
-RUNNER = {"runner", "plans", "process", "book", "cli", "results", "provenance", "execute", "notebook", "parameters"}
+RUNNER = {
+    "runner",
+    "plans",
+    "runs",
+    "process",
+    "book",
+    "cli",
+    "results",
+    "provenance",
+    "execute",
+    "notebook",
+    "parameters",
+}
 NOT_NUMERICS = RUNNER | {"figures", "shapes"}
 # What stands between a latent and its metric tensor: to be read in one sitting.
 METRIC = ("metric", "operator", "operators", "pullback", "routes", "gram", "memory")

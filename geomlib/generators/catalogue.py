@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ from geomlib.generators.download import local_path
 from geomlib.generators.interface import Generator
 from geomlib.generators.packaged import PACKAGED, Packaged
 from geomlib.generators.published import PUBLISHED
-from geomlib.generators.spaces import as_generator
+from geomlib.generators.spaces import AUDIO, SPACES, as_generator
 from geomlib.literals import convert
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
@@ -120,6 +120,26 @@ def source_files(spec: str, weights: str = "", what: str = "generator") -> list[
         files = [packaged_path(spec)]
     source = spec.rpartition(":")[0]
     return [*files, Path(source)] if source.endswith(".py") else files
+
+
+class Defaults(NamedTuple):
+    """Spaces of a generator, the default one first, and its default distance."""
+
+    spaces: tuple[str, ...]
+    distance: str
+
+
+def known_defaults(source: str) -> Defaults | None:
+    """What the catalogue knows of a network without loading it; None for what is not listed with its weights."""
+    if source in EMBEDDED:
+        known = card(source)
+        architecture, distance = known["architecture"], known.get("default_distance", EMBEDDED[source])
+    elif source in PACKAGED or source in PUBLISHED:
+        entry = PACKAGED.get(source) or PUBLISHED[source]
+        architecture, distance = entry.architecture, entry.distance
+    else:
+        return None
+    return Defaults(SPACES.get(architecture, ("z",)), distance or ("stft" if architecture in AUDIO else ""))
 
 
 def _embedded(name: str, space: str, weights: str | Path | None, options: dict[str, Any]) -> Generator:
