@@ -14,7 +14,7 @@ Asked = dict[Any, Resolved]
 
 SHARED = ("generator", "space", "options", "weights", "distance", "device", "seed", "profile")
 PROFILES = ("quick", "paper", "smallest")
-DEFAULT_GENERATOR = "shapes-dcgan"
+DEFAULT_GENERATOR = "dcgan-portraits"
 NOT_NUMERICS = (
     "runner.py", "plans.py", "process.py", "parameters.py", "cli.py", "options.py", "invert_command.py",
     "fetch_command.py", "book.py", "execute.py",
