@@ -48,8 +48,10 @@ def list_generators() -> None:
 
     - `geomlib list`
     """
+    from geomlib.generators.archives import is_here
     from geomlib.generators.catalogue import ANALYTIC, EMBEDDED, WEIGHTS, card
     from geomlib.generators.download import cache_folder, status
+    from geomlib.generators.packaged import PACKAGED
     from geomlib.generators.published import PUBLISHED
 
     rows = [("NAME", "LATENT", "OUTPUT", "WEIGHTS", "WHAT")]
@@ -58,6 +60,9 @@ def list_generators() -> None:
             known = card(name)
             shape = "x".join(map(str, known["output_shape"]))
             rows.append((name, str(known["latent_dim"]), shape, "embedded", known["what"]))
+    for one in PACKAGED.values():
+        shape = "x".join(map(str, one.output_shape))
+        rows.append((one.name, str(one.latent_dim or ""), shape, "present" if is_here(one) else "absent", one.title))
     for entry in PUBLISHED.values():
         shape = "x".join(map(str, entry.output_shape))
         rows.append((entry.name, str(entry.latent_dim), shape, status(entry.name), entry.title))
@@ -65,7 +70,7 @@ def list_generators() -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    print(f"\nPublished checkpoints are kept in {cache_folder()}; `geomlib fetch NAME` gets one, or says how.")
+    print(f"\nWeights of others are kept in {cache_folder()}; `geomlib fetch NAME` gets them, or says how.")
 
 
 @app.command()

@@ -44,9 +44,8 @@ def _declared(name: str) -> Packaged:
 
 def _agreed(entries: list[Packaged]) -> bool:
     """Whether a user at a terminal allows the set-up scripts that pip would run."""
-    scripts = {
-        f"{entry.package} {entry.version}" for entry in entries if entry.runs_code and not archives.is_here(entry)
-    }
+    asking = [entry for entry in entries if entry.runs_code and not archives.is_here(entry)]
+    scripts = {f"{entry.package} {entry.version}" for entry in asking}
     if not scripts or not sys.stdin.isatty():
         return False
     question = f"{' and '.join(sorted(scripts))}: a source archive; pip will run its set-up script. Go on?"

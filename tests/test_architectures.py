@@ -21,6 +21,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "stylegan": {"code_dim": 5, "n_mlp": 2, "widths": [4, 3, 2], "fused": [False, False, True]},
     "stylegan2": {"size": 8, "style_dim": 5, "n_mlp": 2, "channels": {"4": 4, "8": 3}},
     "wavegan": {"latent_dim": 5, "model_size": 1},
+    "tutorial_dcgan": {"latent_dim": 5, "dim_g": 2},
+    "conditional_dcgan": {"noise_dim": 3, "labels": ["a", "b"], "dim_g": 2, "depth": 2},
+    "mlp": {"latent_dim": 5, "hidden": [6, 7], "size": 8},
+    "ctgan": {"latent_dim": 5, "num_channel_G": 2},
 }  # fmt: skip
 
 

@@ -34,6 +34,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "bigbigan": {"resolution": 32, "G_ch": 4, "dim_z": 8, "shared_dim": 2, "n_classes": 2, "G_attn": "8"},
     "stylegan2": {"size": 8, "style_dim": 5, "n_mlp": 2, "channels": {"4": 4, "8": 3}},
     "wavegan": {"latent_dim": 5, "model_size": 1},
+    "tutorial_dcgan": {"latent_dim": 5, "dim_g": 2},
+    "conditional_dcgan": {"noise_dim": 3, "labels": ["a", "b"], "dim_g": 2},
+    "mlp": {"latent_dim": 5, "hidden": [6, 7, 8], "size": 8},
+    "ctgan": {"latent_dim": 5, "num_channel_G": 2},
 }  # fmt: skip
 
 

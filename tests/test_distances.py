@@ -20,6 +20,7 @@ DISTANCES: list[tuple[str, dict[str, Any]]] = [
     ("lpips-squeeze", {"pretrained": False}),
     ("ssim", {}),
     ("stft", {"window_sizes": (64, 256)}),
+    ("stft-short", {}),
 ]
 
 
@@ -30,7 +31,7 @@ def images(seed: int, dtype: torch.dtype = torch.float32) -> Tensor:
 
 def inputs(name: str, seed: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Images, or for a distance of sounds what is flattened of them, in [-1, 1]."""
-    return 2 * images(seed, dtype).flatten(2) - 1 if name == "stft" else images(seed, dtype)
+    return 2 * images(seed, dtype).flatten(2) - 1 if name.startswith("stft") else images(seed, dtype)
 
 
 @pytest.mark.parametrize(("name", "options"), DISTANCES)
@@ -179,6 +180,16 @@ def test_stft_by_a_second_implementation() -> None:
 
     parts = [np.mean((log_magnitudes(x[0, 0], size) - log_magnitudes(y[0, 0], size)) ** 2) for size in sizes]
     assert float(d(x, y)) == pytest.approx(np.mean(parts), rel=1e-10)
+
+
+def test_short_sounds_are_measured_with_short_windows() -> None:
+    x, y = (inputs("stft", seed, torch.float64)[:, :1, :300] for seed in (0, 1))
+    short = geomlib.load_distance("stft-short", dtype=torch.float64, floor=0.01)
+    same = geomlib.load_distance("stft", dtype=torch.float64, window_sizes=(64, 128, 256), floor=0.01)
+    assert torch.equal(short(x, y), same(x, y))
+    assert short.name == "stft-short(floor=0.01)"
+    with pytest.raises(ValueError, match="L at least 256, got"):
+        short(x[..., :255], y[..., :255])
 
 
 def test_stft_in_closed_form() -> None:

@@ -13,7 +13,7 @@ from geomlib.distances.distance import Distance
 from geomlib.distances.lpips import lpips
 from geomlib.distances.plain import mse, perceptual_shapes
 from geomlib.distances.ssim import ssim
-from geomlib.distances.stft import stft
+from geomlib.distances.stft import stft, stft_short
 from geomlib.generators.catalogue import load_factory
 
 _KNOWN: dict[str, Callable[..., Distance]] = {
@@ -22,6 +22,7 @@ _KNOWN: dict[str, Callable[..., Distance]] = {
     **{f"lpips-{name}": partial(lpips, name) for name in ("squeeze", "alex", "vgg")},
     "ssim": ssim,
     "stft": stft,
+    "stft-short": stft_short,
 }
 
 
@@ -37,6 +38,7 @@ def load_distance(
     | `ssim` | `data_range` | 1 − SSIM; has no features |
     | `perceptual-shapes` | `pretrained`, `seed` | for images of shapes |
     | `stft` | `window_sizes`, `floor` | for sound |
+    | `stft-short` | `floor` | for sounds of fewer than 1,024 samples |
 
     A factory is called with `options`, and with `device` and `dtype` if it has parameters of these names.  It returns
     a `Distance`, a feature map of one argument `(B, …) -> (B, …)`, or a squared distance of two, `(x, y) -> (B,)`.

@@ -45,6 +45,13 @@ def stft(
     return Distance("stft", features)
 
 
+def stft_short(device: str | torch.device, dtype: torch.dtype, floor: float = 1e-3) -> Distance:
+    """`stft` for sounds from 256 samples on: windows of 64, 128 and 256."""
+    distance = stft(device, dtype, (64, 128, 256), floor)
+    distance.name = "stft-short"
+    return distance
+
+
 def _log_magnitudes(sounds: Tensor, window: Tensor, floor: float) -> Tensor:
     size, hop = len(window), len(window) // _OVERLAP
     padded = functional.pad(sounds, (size // 2, size // 2 + -sounds.shape[2] % hop))

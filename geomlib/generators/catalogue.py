@@ -88,11 +88,14 @@ def load_object(spec: str, what: str) -> Any:
 
 def load_factory(spec: str, what: str) -> Callable[..., Any]:
     """The function that `"path/to/file.py:name"` or `"package.module:name"` points at."""
-    factory = load_object(spec, what)
-    if not callable(factory):
+    return _factory(load_object(spec, what), spec, what)
+
+
+def _factory(found: Any, spec: str, what: str) -> Callable[..., Any]:
+    if not callable(found):
         source, _, name = spec.rpartition(":")
         raise ValueError(f"{what}: {source} has no function {name!r}")
-    return factory  # type: ignore[no-any-return]
+    return found  # type: ignore[no-any-return]
 
 
 def source_files(spec: str, weights: str = "", what: str = "generator") -> list[Path]:
@@ -238,8 +241,9 @@ def load_generator(
     """A generator by catalogue name, `"path/to/file.py:factory"` or `"package.module:factory"`.
 
     `space` is one of the generator's `spaces` ("": the default one); `options` of embedded, packaged and published
-    generators are those of `spaces.as_generator`. The name in a file can also be that of a `Packaged`. A factory is called with `options`, and with `space` and `weights` where they
-    are given, and returns a `Generator`.  The result's `spec` holds what is needed to build it anew.
+    generators are those of `spaces.as_generator`. A factory is called with `options`, and with `space` and `weights`
+    where they are given, and returns a `Generator`; in its place can stand a `Packaged` that names an architecture.
+    The result's `spec` holds what is needed to build it anew.
 
     Raises `ValueError` for an unknown name, space or option, `FileNotFoundError` for a missing file (nothing is
     downloaded here), `FloatingPointError` for weights that are not finite.
@@ -257,7 +261,7 @@ def load_generator(
         if isinstance(declared, Packaged):
             generator = _packaged(declared, space, weights, options)
         else:
-            generator = _made(source, load_factory(source, "generator"), space, weights, options)
+            generator = _made(source, _factory(declared, source, "generator"), space, weights, options)
     else:
         packaged = [name for name, entry in PACKAGED.items() if entry.architecture]
         names = ", ".join([*EMBEDDED, *packaged, *ANALYTIC, *PUBLISHED])

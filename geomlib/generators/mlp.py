@@ -31,4 +31,5 @@ class MLP(Architecture):
         features = latents
         for index in range(1, self.depth):
             features = functional.leaky_relu(self.get_submodule(f"fc{index}")(features), SLOPE)
-        return torch.tanh(self.get_submodule(f"fc{self.depth}")(features)).unflatten(1, self.shape)
+        images: Tensor = torch.tanh(self.get_submodule(f"fc{self.depth}")(features))
+        return images.reshape(-1, *self.shape)

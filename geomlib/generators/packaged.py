@@ -80,7 +80,7 @@ class Packaged:
         return self.archive == "source"
 
 
-_GENERATEME = {
+_GENERATEME: dict[str, Any] = {
     "package": "generateme",
     "version": "0.1.2",
     "sha256": "3b8cdc677ebfd903905f2d806984b657fba368b429d3302fbb7810c8dfe4475b",
