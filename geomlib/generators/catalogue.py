@@ -100,11 +100,14 @@ def load_object(spec: str, what: str) -> Any:
 
 def load_factory(spec: str, what: str) -> Callable[..., Any]:
     """The function that `"path/to/file.py:name"` or `"package.module:name"` points at."""
-    factory = load_object(spec, what)
-    if not callable(factory):
+    return _factory(load_object(spec, what), spec, what)
+
+
+def _factory(found: Any, spec: str, what: str) -> Callable[..., Any]:
+    if not callable(found):
         source, _, name = spec.rpartition(":")
         raise ValueError(f"{what}: {source} has no function {name!r}")
-    return factory  # type: ignore[no-any-return]
+    return found  # type: ignore[no-any-return]
 
 
 def source_files(spec: str, weights: str = "", what: str = "generator") -> list[Path]:
@@ -272,7 +275,7 @@ def load_generator(
         if isinstance(declared, Packaged):
             generator = _packaged(declared, space, weights, options)
         else:
-            generator = _made(source, load_factory(source, "generator"), space, weights, options)
+            generator = _made(source, _factory(declared, source, "generator"), space, weights, options)
     else:
         packaged = [name for name, entry in PACKAGED.items() if entry.architecture]
         names = ", ".join([*EMBEDDED, *packaged, *ANALYTIC, *PUBLISHED])
