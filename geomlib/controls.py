@@ -24,6 +24,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.spectral_norm import SpectralNorm
 
+from geomlib._state import isolated
 from geomlib.generators import stylegan, stylegan2
 from geomlib.generators.interface import Generator
 from geomlib.generators.pgan import ScaledLayer
@@ -34,6 +35,7 @@ _POWER_STEPS = 30
 _PASSES, _BATCH = 50, 16
 
 
+@isolated()
 def shuffled(generator: Generator, seed: int) -> Generator:
     """Every tensor of the network's state permuted inside itself: weights, biases, statistics and other buffers.
 
@@ -53,6 +55,7 @@ def shuffled(generator: Generator, seed: int) -> Generator:
     return _control(generator, "shuffled weights", seed, shuffle)
 
 
+@isolated()
 def matched_gaussian(generator: Generator, seed: int) -> Generator:
     """Every parameter tensor replaced by independent Gaussian numbers of the same mean and standard deviation.
 
@@ -71,6 +74,7 @@ def matched_gaussian(generator: Generator, seed: int) -> Generator:
     return _control(generator, "matched Gaussian weights", seed, replace)
 
 
+@isolated()
 def reinitialised(generator: Generator, seed: int) -> Generator:
     """The network before any training: each layer initialised at random as it is when it is made.
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from geomlib._checks import check_choice
+from geomlib._state import isolated
 from geomlib.generators import analytic
 from geomlib.generators.architectures import build
 from geomlib.generators.checkpoints import load_state, read_state
@@ -147,6 +148,7 @@ def _made(
     return generator
 
 
+@isolated()
 def load_generator(
     source: str,
     space: str = "",

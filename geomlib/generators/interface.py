@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from geomlib._blame import hidden_modules
 from geomlib._checks import check_choice, check_matrix
 from geomlib._state import isolated
 from geomlib.generators.base import OutputRange, to_unit_range
@@ -49,7 +50,8 @@ class Generator:
     `spaces` are the spaces that the network has and `space` is the one of these latents, the first by default.
     `deterministic=False` says that equal latents give different images, as with layer noise drawn at each call.
 
-    Raises `ValueError` for a module in training mode: batch statistics would tie the samples of a batch together.
+    Raises `ValueError` for a module in training mode, or a callable that holds one, in a closure, an attribute or a
+    global: batch statistics would tie the samples of a batch together.
     """
 
     spec: dict[str, Any] | None = None  # `load_generator(**spec)` builds it anew; None where it was made by hand
@@ -84,10 +86,10 @@ class Generator:
         self.name = name or type(module).__name__
         if default_distance:
             self.default_distance = default_distance
-        if isinstance(module, nn.Module):
-            training = [key or type(module).__name__ for key, part in module.named_modules() if part.training]
-            if training:
-                raise ValueError(f"module: '{training[0]}' of {self.name} is in training mode; call .eval() first")
+        training = [key for key, part in hidden_modules(module).items() if part.training]
+        if training:
+            key = training[0].removeprefix(f"{type(module).__name__}.")
+            raise ValueError(f"module: '{key}' of {self.name} is in training mode; call .eval() first")
         tensors = [*module.parameters(), *module.buffers()] if isinstance(module, nn.Module) else []
         first = next((tensor for tensor in tensors if tensor.is_floating_point()), torch.empty(0))
         self.device, self.dtype = first.device, first.dtype
@@ -101,7 +103,7 @@ class Generator:
             return output
         return to_unit_range(output, self.output_range, self.size, self.clamp)
 
-    @isolated()
+    @isolated(torch.float32)
     @torch.no_grad()
     def sample(self, count: int, seed: int) -> Tensor:
         """Latents `(count, n)` from the generator's own distribution, the same for a seed on every device.
@@ -148,6 +150,7 @@ class Generator:
             digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest() if state else ""
 
+    @isolated()
     def to(self, device: str | torch.device, dtype: torch.dtype) -> "Generator":
         """This generator on another device or in another precision; a copy where anything has to change."""
         if (torch.device(device), dtype) == (self.device, self.dtype):
