@@ -24,6 +24,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.spectral_norm import SpectralNorm
 
+from geomlib._state import isolated
 from geomlib.generators import stylegan, stylegan2
 from geomlib.generators.interface import Generator
 from geomlib.generators.pgan import ScaledLayer
@@ -46,6 +47,7 @@ def contrast(generator: Generator, seed: int, count: int = 100) -> float:
     return float(torch.cat(parts).double().std(0).mean())
 
 
+@isolated()
 def shuffled(generator: Generator, seed: int) -> Generator:
     """Every tensor of the network's state permuted inside itself: weights, biases, statistics and other buffers.
 
@@ -65,6 +67,7 @@ def shuffled(generator: Generator, seed: int) -> Generator:
     return _control(generator, "shuffled weights", seed, shuffle)
 
 
+@isolated()
 def matched_gaussian(generator: Generator, seed: int) -> Generator:
     """Every parameter tensor replaced by independent Gaussian numbers of the same mean and standard deviation.
 
@@ -83,6 +86,7 @@ def matched_gaussian(generator: Generator, seed: int) -> Generator:
     return _control(generator, "matched Gaussian weights", seed, replace)
 
 
+@isolated()
 def reinitialised(generator: Generator, seed: int) -> Generator:
     """The network before any training: each layer initialised at random as it is when it is made.
 

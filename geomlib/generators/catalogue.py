@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from geomlib._checks import check_choice
+from geomlib._state import isolated
 from geomlib.generators import analytic
 from geomlib.generators.architectures import build
 from geomlib.generators.archives import local_path as packaged_path
@@ -244,6 +245,7 @@ def _check_option(source: str, declared: inspect.Parameter, value: Any) -> None:
         raise ValueError(f"generator: option {declared.name!r} of {source} expects {kind}, got {value!r}{quote}")
 
 
+@isolated()
 def load_generator(
     source: str,
     space: str = "",
