@@ -53,8 +53,8 @@ class Generator:
     `world` says whose known factors the outputs show: "shapes" (images like those of `geomlib.shapes`, 3 x 64 x 64),
     "tones" (sounds like those of `geomlib.tones`), or None: no factors are known.
 
-    Raises `ValueError` for another world, and for a module in training mode, or a callable that holds one, in a closure,
-    an attribute or a global: batch statistics would tie the samples of a batch together.
+    Raises `ValueError` for another world, and for a module in training mode, or a callable that holds one (in a
+    closure, an attribute or a global): batch statistics would tie the samples of a batch together.
     """
 
     spec: dict[str, Any] | None = None  # `load_generator(**spec)` builds it anew; None where it was made by hand
