@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -133,3 +134,9 @@ def test_progress_shows_on_standard_error(capsys: pytest.CaptureFixture[str], mo
     show(1, 2)
     show(2, 2)
     assert capsys.readouterr().err == "\rpositions 1/2 \rpositions 2/2 \n"
+
+
+def test_networks_that_others_trained_are_not_judged_yet() -> None:
+    one, other = SimpleNamespace(name="dcgan-portraits"), SimpleNamespace(name="shapes-dcgan")
+    assert [Results.judge(one, holds) for holds in (True, False)] == ["not yet judged"] * 2
+    assert [Results.judge(other, holds) for holds in (True, False)] == ["same direction", "not the same direction"]
