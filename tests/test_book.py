@@ -1,5 +1,6 @@
 """The built book: whole, captioned, with alternative text, and at rest without a network."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -113,6 +114,22 @@ def test_the_execution_record_tells_of_every_experiment(built: Path) -> None:
         assert f'href="{name}.html"' in text
     assert "GiB" in text
     assert "torch" in text
+
+
+def test_the_execution_record_says_what_a_page_is_about(toy: Path) -> None:
+    settings = {"generator": "shapes-biggan", "space": "noise", "options": "class_index=2"}
+    plan = runner.make_plan(toy, "toy", settings, {})
+    one = {
+        "experiment": "toy", "parameters": plan.parameters | {"distance": ""}, "about": dataclasses.asdict(plan.run),
+        "seed": 0, "seconds": 1.0, "peak_memory": None, "commit": None, "dirty": None, "device": "x", "threads": 1,
+        "cores": 2, "versions": {"torch": "2"},
+    }  # fmt: skip
+    own = plan.run.distance
+    assert f"| {{doc}}`toy <toy>` | shapes-biggan, noise, class_index=2 | {own} | 3 | 0 |" in book.execution_record(
+        [one]
+    )
+    about_none = one | {"parameters": {}}
+    assert "| {doc}`toy <toy>` | – | – | – | 0 |" in book.execution_record([about_none])
 
 
 def test_committed_book_runs_the_planned_experiments() -> None:

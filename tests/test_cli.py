@@ -125,6 +125,11 @@ def test_run_lists_experiments_and_runs_them(
     folder = toy / "results" / plans.run_of({}).name / "toy"
     assert capsys.readouterr().out.splitlines()[-1] == str(folder)
     assert '"count": 2' in (folder / "summary.json").read_text()
+    options = ["--generator", "shapes-biggan", "--space", "noise", "-o", "class_index=2", "-o", "truncation=0.50"]
+    assert call(monkeypatch, "run", "toy", *options) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "toy (shapes-biggan, noise, class_index=2 truncation=0.5): running"
+    assert Path(shown[-1]).parent.name == "shapes-biggan--noise--class_index=2,truncation=0.5--perceptual-shapes--quick"
 
 
 def test_list_says_what_is_here(

@@ -126,6 +126,9 @@ def test_provenance_names_generator_and_weights(tmp_path: Path) -> None:
     out.provenance(generator=geomlib.load_generator("sphere"), distance=geomlib.load_distance("mse"), seed=3)
     record = summary(tmp_path)["provenance"]
     assert (record["generator"], record["distance"], record["seed"]) == ("sphere", "mse", 3)
+    assert "options" not in record
+    out.provenance(generator=geomlib.load_generator("shapes-biggan", "noise", class_index=2), distance="mse")
+    assert summary(tmp_path)["provenance"]["options"] == "class_index=2"
 
 
 def test_progress_shows_on_standard_error(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
