@@ -5,6 +5,8 @@ BIN := .venv/bin
 READY := .venv/ready
 # passed on to geomlib when set
 OPTIONS := $(foreach name,generator space weights distance profile device seed,$(if $($(shell echo $(name) | tr a-z A-Z)),--$(name) "$($(shell echo $(name) | tr a-z A-Z))"))
+# options of the generator, each NAME=VALUE, separated by blanks
+OPTIONS += $(foreach option,$(GENERATOR_OPTIONS),-o '$(option)')
 # one thread for each of two test processes: on two cores faster than two threads in each
 TEST_THREADS ?= 1
 TEST_PROCESSES ?= 2
@@ -18,8 +20,9 @@ help:  ## show this
 	@echo "make lint                      lint and types"
 	@echo "make clean                     remove environment, results and built book"
 	@echo
-	@echo "book and run take GENERATOR SPACE WEIGHTS DISTANCE PROFILE DEVICE SEED, for example"
+	@echo "book and run take GENERATOR SPACE WEIGHTS DISTANCE PROFILE DEVICE SEED GENERATOR_OPTIONS, for example"
 	@echo "make book GENERATOR=path/to/my_gan.py:factory DISTANCE=mse"
+	@echo "make book GENERATOR=shapes-biggan SPACE=noise GENERATOR_OPTIONS=\"class_index=2 truncation=0.7\""
 
 book: $(READY)
 	$(BIN)/geomlib book $(OPTIONS)

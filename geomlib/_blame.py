@@ -1,12 +1,12 @@
 """Which operation of which layer is to blame for an error, and which modules a callable holds."""
 
-import inspect
+import dis
 import re
 import traceback
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from types import FunctionType, MethodType, ModuleType
+from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 
 import torch
 from torch import nn
@@ -14,6 +14,7 @@ from torch import nn
 _TORCH, _HERE = Path(torch.__file__).parent, Path(__file__).parent
 _OPERATION = re.compile(r"forward AD with (\S+) that|derivative for '?(?:aten::)?(\w+)'? is not|vmap over (\w+),")
 _RANDOM = "called random operation"
+_PLAIN = (int, float, complex, str, bytes, type(None))  # what long lists are made of
 _DEPTH = 6  # of a search through what a callable refers to
 
 
@@ -47,14 +48,29 @@ def _held(value: object) -> list[tuple[str, object]]:
     if isinstance(value, MethodType):
         return [(type(value.__self__).__name__, value.__self__), (value.__name__, value.__func__)]
     if isinstance(value, FunctionType):
-        names = inspect.getclosurevars(value)
-        return [*names.nonlocals.items(), *names.globals.items(), *_held(value.__defaults__)]
+        return [] if value.__module__.startswith("torch.") else [*_closure(value), *_globals(value)]
     if isinstance(value, list | tuple):
-        return [(str(index), item) for index, item in enumerate(value)]
+        return [(str(index), item) for index, item in enumerate(value) if not isinstance(item, _PLAIN)]
     if isinstance(value, dict):
-        return [(str(key), item) for key, item in value.items()]
+        return [(str(key), item) for key, item in value.items() if not isinstance(item, _PLAIN)]
     known = isinstance(value, type | ModuleType | torch.Tensor) or type(value).__module__.startswith("torch")
     return [] if known else list(getattr(value, "__dict__", {}).items())
+
+
+def _closure(function: FunctionType) -> list[tuple[str, object]]:
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    filled = [(name, cell.cell_contents) for name, cell in cells if cell != CellType()]
+    return [*filled, *_held(function.__defaults__), *_held(function.__kwdefaults__)]
+
+
+def _globals(function: FunctionType) -> list[tuple[str, object]]:
+    """The globals that a function reads, and not those that have the name of an attribute."""
+    codes, names = [function.__code__], dict[str, None]()
+    for code in codes:
+        names |= dict.fromkeys(step.argval for step in dis.get_instructions(code) if step.opname == "LOAD_GLOBAL")
+        codes += [part for part in code.co_consts if isinstance(part, CodeType)]
+    known = function.__globals__
+    return [(name, known[name]) for name in names if name in known]
 
 
 def one_line(error: BaseException) -> str:

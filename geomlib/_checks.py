@@ -14,10 +14,11 @@ def check_choice(name: str, value: object, known: Collection[object]) -> None:
 
 def check_matrix(name: str, value: Tensor, columns: int) -> None:
     """Raise unless `value` is a floating-point tensor of shape `(B, columns)`."""
-    if not isinstance(value, Tensor) or not value.is_floating_point():
-        raise TypeError(
-            f"{name}: expected a floating-point tensor, got {getattr(value, 'dtype', type(value).__name__)}"
-        )
+    if not isinstance(value, Tensor):
+        kind = f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
+        raise TypeError(f"{name}: expected a floating-point tensor, got {kind}; torch.as_tensor makes one")
+    if not value.is_floating_point():
+        raise TypeError(f"{name}: expected a floating-point tensor, got {value.dtype}")
     if value.ndim != 2 or value.shape[1] != columns:
         raise ValueError(f"{name}: expected shape (B, {columns}), got {tuple(value.shape)}")
 

@@ -14,7 +14,7 @@ from geomlib._trials import COUNT, Trial, Verdict
 from geomlib.distances import load_distance
 from geomlib.memory import footprint, make_plan
 from geomlib.metric import estimate
-from geomlib.routes import ROUTES, Linearisation
+from geomlib.routes import ROUTES, Linearisation, vjp_rows
 
 STEPS = tuple(10.0**-k for k in range(1, 9))  # of central differences, as shares of the latent's norm
 _OTHER_SEED = 7_654_321  # not that of the latents, or a direction may be the latent itself
@@ -105,9 +105,28 @@ def _directions(z: Tensor, count: int) -> Tensor:
     return unit.to(z)
 
 
+def _between_modes(trial: Trial) -> float:
+    """How far `‖Jv‖²` by the route of the metric is from `vᵀ(JᵀJv)` with `Jᵀ` by reverse mode, as a share."""
+    z = trial.latents[0]
+    v = _directions(z, 1)
+    plan = make_plan(footprint(trial.vector, z), 1, z.device)
+    plan.route = trial.route
+    moved = Linearisation(trial.vector, z, plan).jvp(v)[0].detach()
+    point = z.clone().requires_grad_()
+    pulled = vjp_rows(trial.vector(point), point, moved[None])[0]
+    forward, reverse = float(moved.double().square().sum()), float(pulled.double().dot(v[0].double()))
+    return abs(forward - reverse) / (max(abs(forward), abs(reverse)) or 1.0)
+
+
 def try_derivative(trial: Trial) -> Verdict:
     if not trial.route or trial.route == ROUTES[-1]:
         return None, "Not tried: there is no exact derivative to compare.", ""
+    gap = _between_modes(trial)
+    if not gap <= max(1e-2, 8 * torch.finfo(trial.latents.dtype).eps ** 0.5):
+        return (
+            False, f"{trial.route} and a backward pass differ by {gap:.1%} along one direction.",
+            "A part under torch.no_grad or detached, or a faulty backward: method='backward' gives another matrix.",
+        )  # fmt: skip
     try:
         exact = trial.generator.to(trial.generator.device, torch.float64)
         with torch.no_grad():

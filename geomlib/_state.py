@@ -1,6 +1,6 @@
 """What PyTorch is set to around a call, which must not reach its result: autocast, inference mode, the default dtype.
 
-The doors of the package are `isolated`: they compute as PyTorch does when it has just been imported.
+The doors of the package are `isolated`; what is behind them runs as if they had been called from a fresh interpreter.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,15 +18,15 @@ _AUTOCAST = ("cpu", "cuda", "mps", "xpu")
 
 
 @contextmanager
-def settled(differentiable: bool = False) -> Iterator[None]:
-    """No autocast, and float32 by default; derivatives are on, unless `differentiable` leaves them to the caller."""
-    default = torch.get_default_dtype()
+def settled(dtype: torch.dtype = torch.float32, differentiable: bool = False) -> Iterator[None]:
+    """No autocast, and a default dtype; derivatives are on, unless `differentiable` leaves them to the caller."""
     with ExitStack() as stack:
         for kind in _AUTOCAST:
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
-        if default != torch.float32:
-            torch.set_default_dtype(torch.float32)
+        default = torch.get_default_dtype()
+        if default != dtype:
+            torch.set_default_dtype(dtype)
             stack.callback(torch.set_default_dtype, default)
         if not differentiable:
             if torch.is_inference_mode_enabled():
@@ -35,16 +35,19 @@ def settled(differentiable: bool = False) -> Iterator[None]:
         yield
 
 
-def isolated(differentiable: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A decorator: the function runs `settled`, and is given copies of tensors from inference mode.
+def isolated(
+    dtype: torch.dtype | None = None, *, differentiable: bool = False
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A decorator: the function runs `settled`, and is given copies of tensors that were made in inference mode.
 
+    The default dtype is `dtype`, or else float64 where the first argument that has a dtype has that, and float32 else.
     With `differentiable`, whether a graph is kept is left to the caller.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            with settled(differentiable):
+            with settled(dtype or _precision(*args, *kwargs.values()), differentiable):
                 if differentiable:
                     return function(*args, **kwargs)
                 return function(*map(_ordinary, args), **{key: _ordinary(x) for key, x in kwargs.items()})  # type: ignore[arg-type]
@@ -53,6 +56,12 @@ def isolated(differentiable: bool = False) -> Callable[[Callable[P, R]], Callabl
         return call
 
     return decorate
+
+
+def _precision(*arguments: object) -> torch.dtype:
+    kinds = (getattr(argument, "dtype", None) for argument in arguments)
+    first = next((kind for kind in kinds if isinstance(kind, torch.dtype)), None)
+    return torch.float64 if first == torch.float64 else torch.float32
 
 
 def _ordinary(x: object) -> object:

@@ -14,6 +14,7 @@ import torch
 from geomlib import _derivatives as derivatives
 from geomlib import _trials as trials
 from geomlib._blame import blame, one_line
+from geomlib._state import isolated
 from geomlib._trials import Trial, Verdict
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
@@ -80,6 +81,7 @@ TRIALS: dict[str, tuple[Callable[[Trial], Verdict], tuple[str, ...]]] = {  # eac
 }
 
 
+@isolated()
 def check_generator(
     generator: Generator,
     distance: Distance | None = None,

@@ -190,6 +190,7 @@ def run(
     space: Space = "",
     weights: Weights = "",
     distance: Distance = "",
+    option: Option = None,
     profile: Profile = "",
     device: Device = "",
     seed: Seed = None,
@@ -205,6 +206,8 @@ def run(
     - `geomlib run anisotropy -p positions=20 --seed 3`
 
     - `geomlib run anisotropy --generator examples/my_gan.py:my_gan --device cuda --profile paper`
+
+    - `geomlib run anisotropy --generator shapes-biggan --space noise -o class_index=2`
     """
     from geomlib import parameters, runner
 
@@ -214,7 +217,7 @@ def run(
             print(name, *parameters.inspect(root / "notebooks" / f"{name}.ipynb"))
         return
     given = pairs("-p", parameter)
-    settings = _given(generator, space, weights, distance, profile, device, seed)
+    settings = _given(generator, space, weights, distance, option, profile, device, seed)
     for folder in runner.run(experiments, settings=settings, given=given, force=force, threads=threads, say=_say):
         print(folder)
 
@@ -225,6 +228,7 @@ def book(
     space: Space = "",
     weights: Weights = "",
     distance: Distance = "",
+    option: Option = None,
     profile: Profile = "",
     device: Device = "",
     seed: Seed = None,
@@ -241,18 +245,19 @@ def book(
     """
     from geomlib import book as jupyter_book
 
-    settings = _given(generator, space, weights, distance, profile, device, seed)
+    settings = _given(generator, space, weights, distance, option, profile, device, seed)
     page = jupyter_book.build(settings=settings, force=force, threads=threads, say=_say)
     print(f"\nThe book is built. Open {page}")
 
 
 def _given(
-    generator: str, space: str, weights: str, distance: str, profile: str, device: str, seed: int | None
-) -> dict[str, Any]:
+    generator: str, space: str, weights: str, distance: str, option: list[str] | None, profile: str, device: str,
+    seed: int | None,
+) -> dict[str, Any]:  # fmt: skip
     """The settings that were given."""
     words = {"generator": generator, "space": space, "weights": weights, "distance": distance, "device": device}
-    settings: dict[str, Any] = {key: value for key, value in (words | {"profile": profile}).items() if value}
-    return settings | ({} if seed is None else {"seed": seed})
+    settings: dict[str, Any] = words | {"options": values(option), "profile": profile}
+    return {key: value for key, value in settings.items() if value} | ({} if seed is None else {"seed": seed})
 
 
 def _say(line: str) -> None:

@@ -14,6 +14,7 @@ BigBiGAN was not usable for the authors.
 """
 
 import copy
+import logging
 import math
 from collections.abc import Callable
 from functools import partial
@@ -24,11 +25,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.spectral_norm import SpectralNorm
 
+from geomlib._state import isolated
+from geomlib.distances import Distance
 from geomlib.generators import stylegan, stylegan2
 from geomlib.generators.interface import Generator
 from geomlib.generators.pgan import ScaledLayer
 from geomlib.generators.spectral import SpectralLayer
+from geomlib.metric import Metric, metric_tensor
 from geomlib.sequence import latents_for
+
+logger = logging.getLogger(__name__)
 
 _POWER_STEPS = 30
 # Passes with batch statistics until running ones that move by a tenth have forgotten all but 0.5 % of their start.
@@ -46,6 +52,30 @@ def contrast(generator: Generator, seed: int, count: int = 100) -> float:
     return float(torch.cat(parts).double().std(0).mean())
 
 
+def one_of_each(
+    generator: Generator,
+    latents: Tensor,
+    distance: Distance,
+    seed: int,
+    progress: Callable[[str], Callable[[int, int], None]] | None = None,
+) -> dict[str, tuple[Generator, Metric]]:
+    """One control of each kind that the book shows, "shuffled" and "untrained", with its metric at `latents` `(P, n)`.
+
+    A control whose images are not finite, or that has no metric, is left out, and so are all where the generator has no
+    weights. `progress(kind)` gives what `metric_tensor` takes.
+    """
+    found = {}
+    for kind, make in (("shuffled", shuffled), ("untrained", reinitialised)) if generator.weights_hash else ():
+        try:
+            control = make(generator, seed)
+            tell = progress(kind) if progress else None
+            found[kind] = control, metric_tensor(control, latents, distance, progress=tell)
+        except (ValueError, FloatingPointError) as error:
+            logger.warning("%s: the control %r is left out: %s", generator.name, kind, error)
+    return found
+
+
+@isolated()
 def shuffled(generator: Generator, seed: int) -> Generator:
     """Every tensor of the network's state permuted inside itself: weights, biases, statistics and other buffers.
 
@@ -65,6 +95,7 @@ def shuffled(generator: Generator, seed: int) -> Generator:
     return _control(generator, "shuffled weights", seed, shuffle)
 
 
+@isolated()
 def matched_gaussian(generator: Generator, seed: int) -> Generator:
     """Every parameter tensor replaced by independent Gaussian numbers of the same mean and standard deviation.
 
@@ -83,6 +114,7 @@ def matched_gaussian(generator: Generator, seed: int) -> Generator:
     return _control(generator, "matched Gaussian weights", seed, replace)
 
 
+@isolated()
 def reinitialised(generator: Generator, seed: int) -> Generator:
     """The network before any training: each layer initialised at random as it is when it is made.
 

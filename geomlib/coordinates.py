@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from geomlib._state import isolated
 from geomlib.metric import Metric
 
 
@@ -22,12 +23,14 @@ class Coordinates:
     scales: Tensor
     origin: Tensor
 
+    @isolated(differentiable=True)
     def latents(self, coordinates: Tensor) -> Tensor:
         """Latents `(..., n)` at `coordinates` `(..., k)`, differentiable, in their dtype and on their device."""
         frame, scales, origin = (part.to(coordinates) for part in (self.frame, self.scales, self.origin))
         moved: Tensor = origin + (coordinates * scales) @ frame.mT
         return moved
 
+    @isolated(differentiable=True)
     def coordinates(self, latents: Tensor) -> Tensor:
         """Coordinates `(..., k)` of `latents` `(..., n)`; of their projection where `k < n`."""
         frame, scales, origin = (part.to(latents) for part in (self.frame, self.scales, self.origin))

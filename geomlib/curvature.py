@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from geomlib._checks import check_matrix
+from geomlib._state import isolated
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
 from geomlib.geodesics import features
@@ -67,6 +68,7 @@ def _check_features(distance: Distance) -> None:
         )
 
 
+@isolated()
 @torch.no_grad()
 def exponential_map(
     generator: Generator,
@@ -134,6 +136,7 @@ def exponential_map(
     return Shot(torch.stack(curve), (points - 1) * torch.stack(sizes), torch.tensor(residuals, dtype=torch.float64))
 
 
+@isolated()
 @torch.no_grad()
 def parallel_transport(generator: Generator, curve: Tensor, vectors: Tensor, distance: Distance) -> Tensor:
     """Vectors `(n,)` or `(k, n)` at `curve[0]`, carried along the curve `(S, n)`: `(S, n)` or `(S, k, n)`, float64.
@@ -182,6 +185,7 @@ def volume_element(metric: Metric) -> LogVolume:
     return LogVolume(halves.log().sum(-1) / 2, (~above).sum(-1))
 
 
+@isolated()
 @torch.no_grad()
 def curvature(
     generator: Generator, z: Tensor, u: Tensor, v: Tensor, distance: Distance, *, step: float = 0.0

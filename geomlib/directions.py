@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from geomlib import homogeneity
 from geomlib._checks import check_choice, check_finite, check_matrix
+from geomlib._state import isolated
 from geomlib.distances import Distance
 from geomlib.generators.checkpoints import check_file
 from geomlib.generators.interface import Generator
@@ -83,6 +84,7 @@ class _FirstWeights(TorchFunctionMode):
         self.squares[used[:, None], used] += columns @ columns.mT
 
 
+@isolated()
 def sefa(generator: Generator, k: int) -> Directions:
     """The first `k` right singular vectors of the first weights: closed-form factorisation (Shen & Zhou 2021).
 
@@ -129,6 +131,7 @@ def _components(inputs: Tensor, latents: Tensor) -> Tensor | None:
     return factors
 
 
+@isolated()
 def ganspace(
     generator: Generator,
     layer: str,
@@ -181,6 +184,7 @@ def ganspace(
     return Directions(f"GANSpace ({label})", signs_fixed(axes), deviations, passes)
 
 
+@isolated()
 def local_basis(generator: Generator, z: Tensor, layer: str, k: int) -> Directions:
     """The first `k` right singular vectors of the Jacobian of a layer at the latent `z` `(n,)` (Choi et al. 2022).
 

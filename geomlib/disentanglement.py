@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from geomlib._checks import check_finite
+from geomlib._state import isolated
 from geomlib.generators.interface import Generator
 from geomlib.ground_truth import pairs_of
 from geomlib.shapes import networks as shapes
@@ -88,6 +89,7 @@ def read_tones(reader: tones.ToneReader) -> Callable[[Tensor], Reading]:
     return read
 
 
+@isolated()
 def axis_effects(
     generator: Generator,
     axes: Tensor,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from geomlib._checks import check_choice
+from geomlib._state import isolated
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
 from geomlib.metric import Metric, noise_floor, signs_fixed
@@ -53,6 +54,7 @@ class SpectralDensity:
         return float(self.weights[self.nodes > value].sum())
 
 
+@isolated()
 def top_eigenpairs(
     generator: Generator,
     z: Tensor,
@@ -83,6 +85,7 @@ def top_eigenpairs(
     return block_krylov(operator, k, block=1 if solver == "lanczos" else None, tol=tol, seed=seed)
 
 
+@isolated()
 def dense(operator: Operator, k: int, tol: float = 1e-3) -> Eigenpairs:
     """The same from the whole matrix, computed and decomposed."""
     _check_count(operator, k, tol)
@@ -94,6 +97,7 @@ def dense(operator: Operator, k: int, tol: float = 1e-3) -> Eigenpairs:
     return Eigenpairs(values, vectors, residuals, residuals <= tol, len(matrix), float(floor))
 
 
+@isolated()
 def block_krylov(
     operator: Operator, k: int, *, block: int | None = None, tol: float = 1e-3, seed: int = 0
 ) -> Eigenpairs:  # fmt: skip
@@ -139,6 +143,7 @@ def _orthonormal(fresh: Tensor, basis: Tensor, random: torch.Generator) -> Tenso
     return fresh
 
 
+@isolated()
 def trace(operator: Operator, probes: int = 16, seed: int = 0) -> tuple[float, float]:
     """The trace and its standard error, from `vᵀHv` of random signs `v` (Hutchinson 1990)."""
     if probes < 2:
@@ -148,6 +153,7 @@ def trace(operator: Operator, probes: int = 16, seed: int = 0) -> tuple[float, f
     return float(values.mean()), float(values.std() / probes**0.5)
 
 
+@isolated()
 def spectral_density(operator: Operator, probes: int = 8, steps: int = 30, seed: int = 0) -> SpectralDensity:
     """The distribution of eigenvalues by stochastic Lanczos quadrature (Golub & Meurant 2010, chapter 7).
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from geomlib._checks import check_choice, check_finite, check_matrix
+from geomlib._state import isolated
 from geomlib.coordinates import Coordinates
 from geomlib.generators.interface import Generator
 from geomlib.metric import Progress
@@ -37,6 +38,7 @@ class Search:
     calls: int
 
 
+@isolated()
 def maximise(
     score: Score,
     coordinates: Coordinates,
@@ -120,6 +122,7 @@ def _options(population: int, seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@isolated()
 @torch.no_grad()
 def activations(
     generator: Generator, network: nn.Module, latents: Tensor, layers: Sequence[str], batch: int = 64
@@ -156,6 +159,7 @@ def activations(
     return {layer: torch.cat(parts) for layer, parts in found.items()}
 
 
+@isolated()
 def unit_scores(generator: Generator, network: nn.Module, units: Sequence[tuple[str, int]], batch: int = 64) -> Score:
     """A score for `maximise` from `R` starts: latents `(R, B, n)` to the answers `(R, B)`, of `units[r]` in row `r`.
 

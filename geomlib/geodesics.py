@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from geomlib._checks import check_finite, check_matrix
+from geomlib._state import isolated
 from geomlib.distances import Distance
 from geomlib.eigen import Eigenpairs
 from geomlib.generators.interface import Generator
@@ -43,6 +44,7 @@ class Geodesic:
     calls: int
 
 
+@isolated(differentiable=True)
 def features(generator: Generator, latents: Tensor, distance: Distance) -> Tensor:
     """Features `φ(G(z))` `(S, m)`, float64, of latents `(S, n)`; raises `ValueError` for a distance without them."""
     if distance.features is None:
@@ -67,16 +69,19 @@ def _squared_steps(generator: Generator, curve: Tensor, distance: Distance) -> T
     return torch.cat([distance(first, second).cpu() for first, second in pairs]).double()
 
 
+@isolated(differentiable=True)
 def step_lengths(generator: Generator, curve: Tensor, distance: Distance) -> Tensor:
     """`√d` of neighbouring images `(S − 1,)`, float64, along a curve `(S, n)`; differentiable where none is zero."""
     return _squared_steps(generator, curve, distance).clamp(min=0).sqrt()
 
 
+@isolated(differentiable=True)
 def length(generator: Generator, curve: Tensor, distance: Distance) -> Tensor:
     """Length of the image's way along a curve `(S, n)`: the sum of `√d` of neighbours, a lower bound of the curve's."""
     return step_lengths(generator, curve, distance).sum()
 
 
+@isolated(differentiable=True)
 def energy(generator: Generator, curve: Tensor, distance: Distance) -> Tensor:
     """`(S − 1) Σ d` of neighbours on a curve `(S, n)`: at least the squared length, equal where all steps are equal."""
     steps = _squared_steps(generator, curve, distance)
@@ -135,6 +140,7 @@ def _at(curve: Tensor, t: Tensor) -> Tensor:
     return torch.lerp(curve[before], curve[before + 1], share)
 
 
+@isolated()
 @torch.no_grad()
 def at_constant_speed(generator: Generator, curve: Tensor, distance: Distance, points: int) -> Tensor:
     """`points` latents on the broken line through `curve` `(S, n)`, equally far from each other along the image's way.
@@ -153,6 +159,7 @@ def at_constant_speed(generator: Generator, curve: Tensor, distance: Distance, p
     return _at(fine, after - 1 + share)
 
 
+@isolated()
 def geodesic(
     generator: Generator,
     a: Tensor,

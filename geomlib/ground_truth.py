@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from geomlib._state import isolated
 from geomlib.bootstrap import bootstrap_interval
 from geomlib.generators.interface import Generator
 from geomlib.homogeneity import check_orthonormal
@@ -56,6 +57,7 @@ class FactorShares:
     reference: float
 
 
+@isolated()
 def factor_shares(
     generator: Generator,
     axes: Mapping[str, Tensor],
@@ -137,6 +139,7 @@ def pairs_of(generator: Generator, pairs: int, seed: int, latents: Tensor | None
     return first, second
 
 
+@isolated()
 def principal_axes(generator: Generator, latents: Tensor) -> Tensor:
     """Orthonormal axes `(n, n)`, float64, by the variance of the image that they explain linearly, largest first.
 

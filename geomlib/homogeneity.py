@@ -115,7 +115,9 @@ def consistency(
         # The inner product of two tensors is Σ_k λ_k(i) L_ij(k).
         products = row @ values[index]
         if random is not None:
-            row = row.gather(-1, torch.rand(row.shape, generator=random).argsort(-1).to(row.device))
+            row = row.gather(
+                -1, torch.rand(row.shape, generator=random, dtype=torch.float32).argsort(-1).to(row.device)
+            )
         use = (row > floor) & (values > floor)
         linear = _pearson(row, values, torch.ones_like(use))
         logarithmic = _pearson(row.clamp(min=tiny).log10(), values.clamp(min=tiny).log10(), use)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from geomlib._checks import check_choice, check_finite, check_matrix
+from geomlib._state import isolated
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
 from geomlib.memory import Plan
@@ -58,6 +59,7 @@ def _sizes(generator: Generator) -> dict[str, int]:
     return {name: found[0].numel() for name, found in outputs.items() if len(found) == 1 and found[0].shape[:1] == (1,)}
 
 
+@isolated()
 def layer_names(generator: Generator) -> list[str]:
     """Names of the layers that `layer_metrics` takes, in the order in which the forward pass ends them.
 
@@ -67,6 +69,7 @@ def layer_names(generator: Generator) -> list[str]:
     return list(_sizes(generator))
 
 
+@isolated()
 def layer_metrics(
     generator: Generator,
     z: Tensor,

@@ -14,7 +14,7 @@ from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
 from geomlib.dual import BATCH_NORMS, Dual, Operation, Recording, Rule, flat, is_moving, is_number, replaced
-from geomlib.memory import Footprint
+from geomlib.memory import Draws, Footprint
 from geomlib.tape import Tangent, Tape
 
 aten = torch.ops.aten
@@ -38,15 +38,15 @@ def linearise(function: Callable[[Tensor], Tensor], point: Tensor) -> Tape:
     """The derivative of `function` at `point` `(n,)`.
 
     Raises `RuntimeError`, as PyTorch does, for what cannot be recorded, such as an operation with a backward of its
-    own or one that draws at random.
+    own or one that draws at random for each latent; one that draws a constant is named in the tape's footprint.
     """
     recording = Recording(point, _rule)
-    with torch.no_grad(), _Visible():
+    with torch.no_grad(), _Visible(), Draws() as draws:
         # Operations in place become operations with a new result, and a backward of anyone's own is refused.
         start = Dual(point.to(recording.exact), point.dtype, recording, Tangent(0))
         result = torch.func.functionalize(function)(start)
     tape, sizes = recording.tape, [*recording.sizes, result.nbytes]
-    tape.footprint = Footprint(max(sizes), max(sum(recording.sizes), result.nbytes), result.nbytes)
+    tape.footprint = Footprint(max(sizes), max(sum(recording.sizes), result.nbytes), result.nbytes, draws.name)
     tape.end(tape.register(result.tangent, result.shape) if is_moving(result) else None, result.shape)
     return tape
 

@@ -46,22 +46,39 @@ def free_bytes(device: torch.device) -> int:
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes of one sample on its way through a function: the largest result, all of them, and the output."""
+    """Bytes of one sample on its way through a function: the largest result, all of them, and the output.
+
+    `random` is the first operation on this way that draws random numbers.
+    """
 
     largest: int
     total: int
     output: int
+    random: str = ""
 
 
-class _Sizes(TorchDispatchMode):
-    """Adds up what each operation allocates."""
+class Draws(TorchDispatchMode):
+    """Notes the first operation that draws random numbers, `name`; there may be none."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.name = ""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            self.name = self.name or str(func.overloadpacket)
+        return func(*args, **(kwargs or {}))
+
+
+class _Sizes(Draws):
+    """Adds up what each operation allocates."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self.largest = self.total = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
+        result = super().__torch_dispatch__(func, types, args, kwargs)
         if not func.is_view and not func._schema.is_mutable:
             for part in result if isinstance(result, tuple | list) else (result,):
                 if isinstance(part, Tensor):
@@ -75,7 +92,7 @@ def footprint(function: Callable[[Tensor], Tensor], z: Tensor) -> Footprint:
     """Run `function` at `z` once and add up its intermediate results."""
     with _Sizes() as sizes:
         output = function(z)
-    return Footprint(max(sizes.largest, output.nbytes), max(sizes.total, output.nbytes), output.nbytes)
+    return Footprint(max(sizes.largest, output.nbytes), max(sizes.total, output.nbytes), output.nbytes, sizes.name)
 
 
 @dataclass

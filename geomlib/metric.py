@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from geomlib._checks import check_choice, check_finite, check_matrix
+from geomlib._state import isolated
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
 from geomlib.gram import gram
@@ -89,6 +90,7 @@ def average(metric: Metric) -> Metric:
     return Metric.from_matrix(metric.matrix.mean(0), metric.noise_floor.mean(0), metric.settings)
 
 
+@isolated()
 def metric_tensor(
     generator: Generator,
     z: Tensor,
@@ -131,9 +133,10 @@ def metric_tensor(
         matrix = operator.to_dense()
         check_finite(f"metric tensor at position {index}", matrix)
         if not matrix.any():
+            rounded = ", or too small for this precision: try float32" if torch.finfo(operator.dtype).bits < 32 else ""
             raise ValueError(
                 f"generator: at position {index} no derivative of the image reaches the latent (the output is "
-                "detached from it, or every pixel is saturated)"
+                f"detached from it, or every pixel is saturated{rounded})"
             )
         matrices.append(matrix)
         floors.append(noise_floor(operator, matrix))
@@ -159,6 +162,7 @@ def _settings(plan: Plan, method: str, generator: Generator) -> dict[str, str]:
     return {key: str(value) for key, value in told.items()}
 
 
+@isolated()
 def jacobian(generator: Generator, z: Tensor, distance: Distance, tile: int | None = None) -> Tensor:
     """`J = ∂φ(G(z)) / ∂z`, `(m, n)`, in the generator's precision; `∂G(z) / ∂z` for a distance without features."""
     operator = PullbackOperator(generator, z, distance, tile=tile)
@@ -176,6 +180,7 @@ class Estimate:
     tile: int
 
 
+@isolated()
 def estimate(
     generator: Generator,
     z: Tensor,

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from geomlib._checks import check_choice, check_finite, check_matrix
+from geomlib._state import isolated
 from geomlib.generators.interface import Generator
-from geomlib.memory import Footprint, Plan, make_plan
+from geomlib.memory import Footprint, Plan, footprint, make_plan
 from geomlib.routes import PRECISIONS, arithmetic
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Operator(ABC):
 
     second_order, smallest_tile = False, 4
 
+    @isolated()
     def __init__(self, generator: Generator, z: Tensor, *, plan: Plan | None = None, **limits: Any) -> None:
         """Common to all: a plan, or the `tile`, `memory` and `precision` to make one from (`metric_operator`)."""
         check_matrix("z", z[None] if z.ndim == 1 else z, generator.latent_dim)
@@ -36,9 +38,14 @@ class Operator(ABC):
         self.generator = generator
         self.z = z.detach().to(generator.device, generator.dtype)
         self.device, self.dtype, self.shape = generator.device, generator.dtype, (len(z), len(z))
-        self.plan = plan or make_plan(
-            self._footprint(), len(z), self.device, self.smallest_tile, **limits, second_order=self.second_order
-        )  # fmt: skip
+        if plan is None:
+            sizes = self._footprint()
+            if getattr(generator, "deterministic", True):
+                check_repeats(self._map, self.z, sizes.random)
+            plan = make_plan(
+                sizes, len(z), self.device, self.smallest_tile, **limits, second_order=self.second_order
+            )  # fmt: skip
+        self.plan = plan
 
     @property
     def rounding(self) -> float:
@@ -55,19 +62,24 @@ class Operator(ABC):
         """`H v` of each row, `(k, n)` to `(k, n)`, in the operator's dtype."""
 
     @abstractmethod
+    def _map(self, z: Tensor) -> Tensor:
+        """What is differentiated, at one latent."""
+
     def _footprint(self) -> Footprint:
-        """Memory of one sample through what is differentiated."""
+        return footprint(self._map, self.z)
 
     def matvec(self, v: Tensor) -> Tensor:
         """`H v`, `(n,)`."""
         return self.matmat(v[:, None])[:, 0]
 
+    @isolated()
     def matmat(self, V: Tensor) -> Tensor:
         """`H V` of several columns, `(n, k)`, in tiles; raises `ValueError` for another shape."""
         if not V.is_floating_point() or V.ndim != 2 or len(V) != len(self.z):
             raise ValueError(f"V: expected floating-point columns ({len(self.z)}, k), got {V.dtype} {tuple(V.shape)}")
         return self._products(V.mT.to(self.device, self.dtype)).to(V.device, V.dtype).mT
 
+    @isolated()
     def to_dense(self) -> Tensor:
         """The matrix `(n, n)`, float64 on the CPU, as computed: symmetric up to rounding."""
         return self._products(torch.eye(len(self.z), device=self.device, dtype=self.dtype)).mT.double().cpu()
@@ -81,6 +93,23 @@ class Operator(ABC):
             return self.matmat(columns).numpy().reshape(vectors.shape)
 
         return LinearOperator(self.shape, matvec=product, rmatvec=product, matmat=product, dtype="float64")
+
+
+def check_repeats(function: Callable[[Tensor], Tensor], point: Tensor, drawn: str) -> None:
+    """Raise `ValueError` where the operation `drawn` makes two results differ: it may draw from a seed of its own.
+
+    They are taken beside the point, for there a distance is zero however it draws.
+    """
+    if not drawn:
+        return
+    with torch.no_grad():
+        first, second = (function(point + 0.01 * (1 + point.abs())) for _ in range(2))
+    if not torch.allclose(first, second, rtol=0, atol=0, equal_nan=True):
+        raise ValueError(
+            f"generator: {drawn} draws new random numbers in each call, so that a latent has no one image; switch it "
+            "off (dropout takes training=self.training) or keep what it drew, or if it is meant pass "
+            "Generator(deterministic=False) and use method='backward'"
+        )
 
 
 def gradient_at(function: Objective, point: Tensor, precision: str, graph: bool = True) -> tuple[Tensor, Tensor]:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from geomlib._checks import check_choice
+from geomlib._state import isolated
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
-from geomlib.memory import Footprint, footprint
 from geomlib.operator import Objective, Operator, gradient_at
 from geomlib.pullback import PullbackOperator
 from geomlib.routes import arithmetic, check_twice_differentiable, difference_step, vjp_rows
@@ -34,9 +34,6 @@ class HessianOperator(Operator):
         self.objective = objective
         super().__init__(generator, z, **limits)
 
-    def _footprint(self) -> Footprint:
-        return footprint(self._value, self.z)
-
     @cached_property
     def _scalar(self) -> Objective:
         if not isinstance(self.objective, Distance):
@@ -46,12 +43,12 @@ class HessianOperator(Operator):
             reference = self.generator(self.z[None])
         return lambda image: distance(image, reference)
 
-    def _value(self, z: Tensor) -> Tensor:
+    def _map(self, z: Tensor) -> Tensor:
         return self._scalar(self.generator(z[None]))
 
     @cached_property
     def _graph(self) -> tuple[Tensor, Tensor]:
-        point, gradient = gradient_at(self._value, self.z, self.plan.precision)
+        point, gradient = gradient_at(self._map, self.z, self.plan.precision)
         check_twice_differentiable(gradient)
         return point, gradient
 
@@ -66,6 +63,9 @@ class FiniteDifferenceOperator(HessianOperator):
 
     `ε` is `relative_step · ‖z‖`, or `relative_step` at the origin, or `absolute_step` where that is given.  By default
     the relative step is 1e-4 in float32, 1e-6 in float64: small, for a step across kinks is what costs accuracy.
+
+    Raises `ValueError` in float16 and bfloat16, whose rounding leaves nothing of such a step, unless one is given, and
+    for a generator with fresh noise in each call.
     """
 
     def __init__(
@@ -78,9 +78,16 @@ class FiniteDifferenceOperator(HessianOperator):
         absolute_step: float | None = None,
         **limits: Any,
     ) -> None:
+        if not getattr(generator, "deterministic", True):
+            raise ValueError(
+                "generator: its noise is drawn anew in each call, which differences take for the derivative; load it "
+                "with fixed noise, or use method='backward'"
+            )
         super().__init__(generator, z, objective, **limits)
-        relative = difference_step(self.dtype) if relative_step is None else relative_step
-        self.step = relative * (float(self.z.norm()) or 1.0) if absolute_step is None else absolute_step
+        if absolute_step is None:
+            relative = difference_step(self.dtype) if relative_step is None else relative_step
+            absolute_step = relative * (float(self.z.norm()) or 1.0)
+        self.step = absolute_step
         if not self.step > 0:
             raise ValueError(f"relative_step, absolute_step: expected positive numbers, got a step of {self.step:g}")
 
@@ -92,7 +99,7 @@ class FiniteDifferenceOperator(HessianOperator):
         if not length:
             return torch.zeros_like(v)
         ahead, behind = (
-            gradient_at(self._value, self.z + sign * self.step / length * v, self.plan.precision, graph=False)[1]
+            gradient_at(self._map, self.z + sign * self.step / length * v, self.plan.precision, graph=False)[1]
             for sign in (1, -1)
         )
         return (ahead - behind) * (length / (2 * self.step))
@@ -105,6 +112,7 @@ METHODS: dict[str, type[PullbackOperator] | type[HessianOperator]] = {
 }
 
 
+@isolated()
 def metric_operator(
     generator: Generator, z: Tensor, distance: Distance, method: str = "pullback", **limits: Any
 ) -> PullbackOperator | HessianOperator:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from geomlib._checks import check_choice, check_matrix
+from geomlib._state import isolated
 from geomlib.distances import Distance, load_distance
 from geomlib.generators.interface import Generator
 from geomlib.operators import PullbackOperator
@@ -25,6 +26,7 @@ def _tangent(z: Tensor, v: Tensor, geometry: str) -> Tensor:
     return velocity * z.norm() if geometry == "spherical" else velocity
 
 
+@isolated(differentiable=True)
 def latents_along(z: Tensor, v: Tensor, steps: Tensor | Sequence[float], geometry: str = "linear") -> Tensor:
     """Latents `(S, n)` on the way from `z` `(n,)` along `v` `(n,)` at `steps` `(S,)`.
 
@@ -45,6 +47,7 @@ def distinct(latents: Tensor) -> Tensor:
     return latents[first.sort().values]
 
 
+@isolated()
 def metric_length(generator: Generator, z: Tensor, v: Tensor, distance: Distance) -> Tensor:
     """Length `√(vᵀ H(z) v)` of a tangent vector `v` `(n,)` at `z` `(n,)`, float64: one product with the metric."""
     operator = PullbackOperator(generator, z, distance)
@@ -53,6 +56,7 @@ def metric_length(generator: Generator, z: Tensor, v: Tensor, distance: Distance
     return (2 * operator.columns(v[None]).double().square().sum()).sqrt()
 
 
+@isolated()
 @torch.no_grad()
 def traverse(
     generator: Generator,

@@ -1,6 +1,7 @@
 """Executes one plan in a process of its own: its results appear whole or not at all."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -116,7 +117,8 @@ def _manifest(root: Path, plan: Plan, threads: int, record: dict[str, Any]) -> d
     processor, device = provenance.processor(), plan.parameters.get("device", "cpu")
     return record | {
         "experiment": plan.experiment,
-        "run": plan.folder.parent.name,
+        "run": plan.run.name,
+        "about": dataclasses.asdict(plan.run),
         "parameters": plan.parameters,
         "seed": plan.parameters.get("seed"),
         "commit": revision,

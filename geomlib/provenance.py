@@ -9,7 +9,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-DEFAULT_GENERATOR = "shapes-dcgan"
 PACKAGES = ("geomlib", "torch", "numpy", "scipy", "matplotlib")
 
 
@@ -34,17 +33,6 @@ def source_files(generator: str, weights: str = "", distance: str = "") -> dict[
         if not path.is_file():
             raise FileNotFoundError(f"no such file: {path}")
     return {path.name if path.is_relative_to(PACKAGE) else path.as_posix(): sha256(path) for path in sorted(set(files))}
-
-
-def run_name(generator: str = "", space: str = "", distance: str = "", profile: str = "") -> str:
-    """Folder name of a run, safe on every file system: ``<generator>--<space>--<distance>--<profile>``."""
-
-    def safe(spec: str) -> str:
-        place, _, factory = spec.rpartition(":")
-        place = Path(place).stem if place.endswith(".py") else place
-        return re.sub(r"[^A-Za-z0-9._+]+", "-", f"{place}.{factory}" if place else factory).strip("-.") or "default"
-
-    return "--".join([safe(generator or DEFAULT_GENERATOR), safe(space), safe(distance), profile or "quick"])
 
 
 def versions() -> dict[str, str | None]:

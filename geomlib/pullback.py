@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from geomlib._state import isolated
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
 from geomlib.gram import gram
 from geomlib.memory import Footprint, footprint
-from geomlib.operator import Operator, gradient_at
+from geomlib.operator import Operator, check_repeats, gradient_at
 from geomlib.routes import Linearisation, arithmetic, recorded, vjp_rows
 from geomlib.tape import Tape
 
@@ -28,6 +29,7 @@ class PullbackOperator(Operator):
     zero: there this is not the Hessian.
     """
 
+    @isolated()
     def __init__(self, generator: Generator, z: Tensor, distance: Distance, **limits: Any) -> None:
         if not getattr(generator, "deterministic", True):
             raise ValueError(
@@ -83,11 +85,14 @@ class PullbackOperator(Operator):
     def _check_gradient(self) -> None:
         """The gradient at no distance must be rounding error beside the one a small step away."""
         image, gradient = self._image_gradient
+
+        def beside_itself(moved: Tensor) -> Tensor:
+            return self.distance(moved, image.detach())
+
+        check_repeats(beside_itself, image.detach(), footprint(beside_itself, image.detach()).random)
         random = torch.Generator().manual_seed(0)
         step = 1e-2 * torch.randn(image.shape, generator=random, dtype=torch.float64).to(image)
-        _, beside = gradient_at(
-            lambda moved: self.distance(moved, image.detach()), image.detach() + step, self.plan.precision
-        )
+        _, beside = gradient_at(beside_itself, image.detach() + step, self.plan.precision)
         if not gradient.norm() <= 1e-2 * beside.norm():
             raise ValueError(
                 f"distance: {self.distance.name} has the gradient {gradient.norm().item():.3g} at no distance, "
@@ -101,6 +106,7 @@ class PullbackOperator(Operator):
         """
         return self.grams()[0]
 
+    @isolated()
     def grams(self, sizes: Sequence[int] = ()) -> Tensor:
         """The matrix of each of several parts of the features, `sizes` of them in turn: `(len(sizes), n, n)`."""
         n, tile = len(self.z), self.plan.tile
@@ -125,6 +131,7 @@ class PullbackOperator(Operator):
                     matrix[first:last, start:stop] = matrix[start:stop, first:last].mT
         return matrices if self.distance.features is None else 2 * matrices
 
+    @isolated()
     def columns(self, rows: Tensor) -> Tensor:
         """`J v` of each row `v` `(k, n)`, `(k, m)`, written in place so that nothing is held twice."""
         parts = rows.split(self.plan.tile)

@@ -203,15 +203,18 @@ class Results:
         """Show and store what the results rest on: generator, weights' hash, distance, and the parameters.
 
         Args:
-            generator: a generator (its ``weights_hash`` is shown), or a name.
+            generator: a generator (its options and ``weights_hash`` are shown), or a name.
             distance: a distance, or a name.
             parameters: whatever else determines the results, the seed among them; no times.
 
         Raises:
             FloatingPointError: a parameter that is not finite.
         """
+        spec = getattr(generator, "spec", None) or {}
+        options = [f"{key}={one}" for key, one in spec.items() if key not in ("source", "space", "weights")]
         record = {
             "generator": str(getattr(generator, "name", generator)),
+            **({"options": ", ".join(options)} if options else {}),
             "weights hash": str(getattr(generator, "weights_hash", "")) or None,
             "distance": str(getattr(distance, "name", distance)) or "default",
         } | {key: _plain(key, value) for key, value in parameters.items()}

@@ -43,7 +43,15 @@ def arithmetic(precision: str) -> Iterator[None]:
 
 
 def difference_step(dtype: torch.dtype) -> float:
-    """Relative step of central differences: small, for the kinks of a network, but not lost in rounding."""
+    """Relative step of central differences: small, for the kinks of a network, but not lost in rounding.
+
+    Raises `ValueError` for a precision in which no step is both.
+    """
+    if torch.finfo(dtype).bits < 32:
+        kind = str(dtype).removeprefix("torch.")
+        raise ValueError(
+            f"method: differences are lost in the rounding of {kind}; use method='pullback' or 'backward', or float32"
+        )
     return 1e-6 if dtype == torch.float64 else 1e-4
 
 

@@ -1,8 +1,7 @@
 """Runs experiments: notebooks with parameters, executed by papermill, several at a time.
 
-A run is a folder ``results/<generator>--<space>--<distance>--<profile>/<experiment>/`` with the executed notebook, its
-figures, ``summary.json``, ``arrays.npz`` and ``manifest.json``. What is stale is decided by content: see
-`Plan.fingerprint`.
+A run is a folder ``results/<run>/<experiment>/`` (see `runs.Run.name`) with the executed notebook, its figures,
+``summary.json``, ``arrays.npz`` and ``manifest.json``. What is stale is decided by content: see `Plan.fingerprint`.
 """
 
 import contextlib
@@ -12,7 +11,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from geomlib.plans import PROFILES, SHARED, Plan, experiments, make_plan
+from geomlib.plans import PROFILES, SHARED, Asked, Plan, experiments, make_plan, stages
 from geomlib.process import NotebookError, Say, execute
 
 __all__ = [
@@ -55,13 +54,14 @@ def run(
         say: takes one line at the start and the end of each notebook, and some between.
 
     Raises:
-        ValueError: see `make_plan`; nothing has run then.
+        ValueError: see `make_plan` and `run_plans`; nothing has run then.
         FileNotFoundError: a file that the parameters name.
         NotebookError: a notebook failed; earlier results are as they were.
     """
     root = root or find_project()
     with contextlib.chdir(root):
-        plans = [make_plan(root, name, settings or {}, given or {}) for name in names]
+        asked: Asked = {}
+        plans = [make_plan(root, name, settings or {}, given or {}, asked) for name in names]
     return run_plans(root, plans, force=force, threads=threads, say=say)
 
 
@@ -71,18 +71,19 @@ def run_plans(
     """Run the stale ones of several plans, as many at a time as there are cores for; returns their folders.
 
     Each notebook computes with `threads` threads whatever runs beside it, so that its numbers do not depend on that; on
-    a GPU one notebook runs at a time. Notebooks that read the results of others come after these.
+    a GPU one notebook runs at a time. Notebooks that read the results of others come after these. Of plans with one
+    folder the first counts.
 
     Raises:
+        ValueError: notebooks that read each other in a circle; nothing has run then.
         FileNotFoundError: a file that the parameters name.
         NotebookError: a notebook failed; none is started after it.
     """
     if threads < 1:
         raise ValueError(f"threads: expected a positive integer, got {threads}")
-    once = {plan.folder: plan for plan in plans}.values()
+    once = {plan.folder: plan for plan in reversed(plans)}
     with contextlib.chdir(root):
-        for reads in (False, True):
-            stage = [plan for plan in once if plan.reads_results == reads]
+        for stage in stages([once[folder] for folder in dict.fromkeys(plan.folder for plan in plans)]):
             current = [plan.is_current() and not force for plan in stage]
             for plan, skip in zip(stage, current, strict=True):
                 if skip:

@@ -11,7 +11,7 @@ import pytest
 from filelock import FileLock
 from nbformat import v4
 
-from geomlib import book, provenance, runner
+from geomlib import book, plans, runner
 from geomlib.generators import archives
 from geomlib.generators.packaged import PACKAGED
 
@@ -19,7 +19,10 @@ ROOT = Path(__file__).parent.parent
 PAGES = book.pages(ROOT)
 SMALLEST = {"profile": "smallest"}
 
-PARAMETERS = """generator: str = "sphere"  # which generator
+PARAMETERS = """generator: str = "shapes-dcgan"  # which generator
+space: str = ""  # of its latents
+options: str = ""  # of the generator
+weights: str = ""  # of the generator
 positions: int = 3  # how many
 share: float = 0.5  # between 0 and 1
 seed: int = 0  # of the random numbers
@@ -126,7 +129,7 @@ def built(shared: Path, run_smallest: Callable[[str], Path]) -> Path:
     with FileLock(f"{shared}-book.lock"):
         for name in PAGES:
             run_smallest(name)
-        place = shared / "_build" / provenance.run_name(profile="smallest") / "html"
+        place = shared / "_build" / plans.run_of(SMALLEST).name / "html"
         if not place.exists():
             book.build(root=shared, settings=SMALLEST)
     return place

@@ -1,5 +1,6 @@
 """The built book: whole, captioned, with alternative text, and at rest without a network."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -7,9 +8,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from conftest import PAGES, ROOT, SETUP, write_notebook
+from conftest import PAGES, ROOT, SETUP, SMALLEST, write_notebook
 
-from geomlib import book, notebook, provenance, runner
+from geomlib import book, notebook, plans, runner
 
 LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "video": "src"}
 
@@ -66,7 +67,7 @@ def test_another_run_has_a_folder_of_its_own_and_what_does_not_apply_says_so(toy
     write_notebook(toy_book, "toy", SETUP, "out.does_not_apply('a torus has no factors')", "1 / 0")
     (toy_book / "book/index.md").write_text("# Landing\n\n{cite}`wang2021geometry`\n")
     page = book.build(settings={"generator": "torus"})
-    assert page == toy_book / "_build/torus--default--default--quick/html/index.html"
+    assert page == toy_book / "_build/torus--z--mse--quick/html/index.html"
     text = (page.parent / "book/executed/toy.html").read_text(encoding="utf-8")
     assert re.search("admonition-title.*Does not apply", text)
     assert "a torus has no factors" in text
@@ -97,7 +98,7 @@ def test_every_figure_has_its_alternative_text_and_caption(built: Path, shared: 
     for name in PAGES:
         text = (built / f"book/executed/{name}.html").read_text(encoding="utf-8")
         images = [attributes for tag, attributes in Tags(built / f"book/executed/{name}.html").found if tag == "img"]
-        folder = shared / "results" / provenance.run_name(profile="smallest") / name
+        folder = shared / "results" / plans.make_plan(ROOT, name, SMALLEST, {}).run.name / name
         figures = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["figures"]
         shown = [image.get("alt", "") for image in images]
         for figure, said in figures.items():
@@ -113,6 +114,22 @@ def test_the_execution_record_tells_of_every_experiment(built: Path) -> None:
         assert f'href="{name}.html"' in text
     assert "GiB" in text
     assert "torch" in text
+
+
+def test_the_execution_record_says_what_a_page_is_about(toy: Path) -> None:
+    settings = {"generator": "shapes-biggan", "space": "noise", "options": "class_index=2"}
+    plan = runner.make_plan(toy, "toy", settings, {})
+    one = {
+        "experiment": "toy", "parameters": plan.parameters | {"distance": ""}, "about": dataclasses.asdict(plan.run),
+        "seed": 0, "seconds": 1.0, "peak_memory": None, "commit": None, "dirty": None, "device": "x", "threads": 1,
+        "cores": 2, "versions": {"torch": "2"},
+    }  # fmt: skip
+    own = plan.run.distance
+    assert f"| {{doc}}`toy <toy>` | shapes-biggan, noise, class_index=2 | {own} | 3 | 0 |" in book.execution_record(
+        [one]
+    )
+    about_none = one | {"parameters": {}}
+    assert "| {doc}`toy <toy>` | – | – | – | 0 |" in book.execution_record([about_none])
 
 
 def test_committed_book_runs_the_planned_experiments() -> None:

@@ -109,9 +109,12 @@ class Counter(nn.Module):
         return NETWORK(x)
 
 
-def hidden_batch_norm() -> Callable[[Tensor], Tensor]:
-    layer = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))
-    return lambda z: layer(NETWORK(z)).tanh()
+def hidden_batch_norm() -> geomlib.Generator:
+    """In training mode since it was wrapped, for a generator is not made of such a network."""
+    layer = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)).eval()
+    G = geomlib.Generator(lambda z: layer(NETWORK(z)).tanh(), 6, name="mine")
+    layer.train()
+    return G
 
 
 def test_healthy_network_passes_every_check() -> None:
@@ -151,14 +154,16 @@ def test_published_architectures_pass(path: Path) -> None:
 
 
 def test_training_mode_hidden_in_a_callable() -> None:
-    layer = nn.Dropout(0.5)
-    found = check(lambda z: layer(NETWORK(z)))
+    layer = nn.Dropout(0.5).eval()
+    G = geomlib.Generator(lambda z: layer(NETWORK(z)), 6)
+    layer.train()
+    found = rows(check_generator(G))
     assert found["training mode"].finding == "In training mode: layer (1 in all)."
     assert set(failures(found)) == {"training mode", "determinism"}
 
 
 def test_batch_norm_hidden_in_training_mode_is_seen_by_each_of_its_effects() -> None:
-    found = check(hidden_batch_norm())
+    found = rows(check_generator(hidden_batch_norm()))
     assert set(failures(found)) == {"training mode", "batch of one", "state unchanged", "samples independent"}
     assert "layer, layer.0, layer.1 (3 in all)" in found["training mode"].finding
     assert "layer.1.running_mean" in found["state unchanged"].finding
@@ -407,13 +412,35 @@ def test_nothing_is_changed() -> None:
     assert check_generator(G, seed=3).ok
 
 
+def test_a_part_under_no_grad_is_found() -> None:
+    """Forward mode sees it, reverse mode does not, and each route alone is consistent."""
+
+    def scaled(z: Tensor) -> Tensor:
+        with torch.no_grad():
+            scale = z.square().mean(1, keepdim=True).rsqrt()
+        return 0.5 * NETWORK(z * scale)
+
+    found = check(scaled)
+    assert failures(found) == ["derivative"]
+    assert "forward mode and a backward pass differ by" in found["derivative"].finding
+    assert "torch.no_grad" in found["derivative"].advice
+    double = rows(check_generator(geomlib.Generator(NETWORK, 6), geomlib.Distance("cut", cut_off)))
+    assert failures(double) == ["derivative"]
+
+
+def cut_off(images: Tensor) -> Tensor:
+    with torch.no_grad():
+        gain = images.flatten(1).square()
+    return images.flatten(1) * gain
+
+
 def test_engine_warnings_are_told_in_the_report_only(caplog: pytest.LogCaptureFixture) -> None:
     check(lambda z: NETWORK(Custom.apply(z)))
     assert caplog.records == []
 
 
 def test_the_table_is_aligned_and_says_what_to_do() -> None:
-    lines = str(check_generator(geomlib.Generator(hidden_batch_norm(), 6, name="mine"))).splitlines()
+    lines = str(check_generator(hidden_batch_norm())).splitlines()
     assert lines[0].startswith("mine: 6 latents, torch.float32, cpu")
     assert lines[-1] == "4 problems found."
     assert all(len(line) <= 110 for line in lines)

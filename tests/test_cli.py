@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import geomlib
-from geomlib import cli
+from geomlib import cli, plans
 from geomlib.invert_command import read_image
 
 
@@ -54,11 +54,11 @@ def test_help_shows_examples(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "toy", "-p", "position=1"], "geomlib: toy: unknown parameter 'position'; known: generator, positions"),
+        (["run", "toy", "-p", "position=1"], "geomlib: toy: unknown parameter 'position'; known: generator, space"),
         (["run", "toy", "-p", "positions=x"], "geomlib: toy: parameter 'positions' expects int, got 'x'"),
         (["run", "toy", "-p", "positions"], "geomlib: -p expects NAME=VALUE, got 'positions'"),
         (["run", "tyo"], "geomlib: no experiment 'tyo'; there are: toy"),
-        (["run", "toy", "--generator", "absent.py:make"], "geomlib: no such file: absent.py"),
+        (["run", "toy", "--generator", "absent.py:make"], "geomlib: generator: no file absent.py"),
         (["run", "toy", "--threads", "0"], "geomlib: threads: expected a positive integer, got 0"),
         (["fetch", "dcgan"], "geomlib: name: expected one of 'deepsim-fc6', "),
         (["fetch", "wavegan-piano"], "geomlib: wavegan-piano: no public file; "),
@@ -120,11 +120,16 @@ def test_run_lists_experiments_and_runs_them(
 ) -> None:
     write_notebook(toy, "toy", SETUP, "out.number(count=positions)")
     assert call(monkeypatch, "run") == 0
-    assert capsys.readouterr().out == "toy generator positions share seed results\n"
+    assert capsys.readouterr().out == "toy generator space options weights positions share seed results\n"
     assert call(monkeypatch, "run", "toy", "--seed", "3", "-p", "positions=2") == 0
-    folder = toy / "results/shapes-dcgan--default--default--quick/toy"
+    folder = toy / "results" / plans.run_of({}).name / "toy"
     assert capsys.readouterr().out.splitlines()[-1] == str(folder)
     assert '"count": 2' in (folder / "summary.json").read_text()
+    options = ["--generator", "shapes-biggan", "--space", "noise", "-o", "class_index=2", "-o", "truncation=0.50"]
+    assert call(monkeypatch, "run", "toy", *options) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "toy (shapes-biggan, noise, class_index=2 truncation=0.5): running"
+    assert Path(shown[-1]).parent.name == "shapes-biggan--noise--class_index=2,truncation=0.5--perceptual-shapes--quick"
 
 
 def test_list_says_what_is_here(

@@ -9,6 +9,7 @@ from torch import nn
 import geomlib
 from geomlib import controls
 from geomlib.generators.spectral import SpectralLayer
+from geomlib.sequence import latents_for
 
 Control = Callable[[geomlib.Generator, int], geomlib.Generator]
 CONTROLS: dict[str, Control] = {
@@ -105,3 +106,32 @@ def test_a_bare_function_has_no_weights(kind: str) -> None:
     G = geomlib.Generator(lambda z: z[:, None, None].sigmoid(), latent_dim=2, output_range=(0, 1))
     with pytest.raises(ValueError, match=r"expected one whose module is an nn\.Module"):
         CONTROLS[kind](G, 0)
+
+
+def test_contrast_is_the_deviation_of_each_value_over_latents() -> None:
+    scales = torch.tensor([1.0, 2.0, 0.0])
+    G = geomlib.Generator(lambda z: z[:, :1] * scales, latent_dim=2, output_range=None)
+    expected = latents_for("samples", G, 100, seed=3)[:, 0].double().std() * 1.0  # (1 + 2 + 0) / 3
+    assert controls.contrast(G, seed=3) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_one_control_of_each_kind_is_measured_at_the_same_latents() -> None:
+    G, d = geomlib.load_generator("shapes-dcgan"), geomlib.load_distance("mse")
+    z = G.sample(2, seed=0)
+    told: list[str] = []
+    found = controls.one_of_each(G, z, d, 5, lambda kind: lambda done, total: told.append(kind))
+    assert list(found) == ["shuffled", "untrained"]
+    assert set(told) == set(found)
+    for make, (network, metric) in zip((controls.shuffled, controls.reinitialised), found.values(), strict=True):
+        assert network.weights_hash == make(G, 5).weights_hash
+        assert torch.equal(metric.matrix, geomlib.metric_tensor(network, z, d).matrix)
+    assert controls.one_of_each(geomlib.load_generator("sphere"), z[:, :2], d, 0) == {}
+
+
+def test_a_control_without_a_metric_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(generator: geomlib.Generator, seed: int) -> geomlib.Generator:
+        raise FloatingPointError("images: not finite")
+
+    monkeypatch.setattr(controls, "shuffled", broken)
+    G, d = geomlib.load_generator("shapes-dcgan"), geomlib.load_distance("mse")
+    assert list(controls.one_of_each(G, G.sample(1, seed=0), d, 0)) == ["untrained"]

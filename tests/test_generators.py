@@ -1,6 +1,7 @@
 """The generator interface and the catalogue, with what a user may get wrong."""
 
 import textwrap
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def test_latents_survive_a_first_layer_that_works_in_place() -> None:
     weight = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
 
     def network(inplace: bool) -> geomlib.Generator:
-        activation = nn.LeakyReLU(0.2, inplace=inplace)
+        activation = nn.LeakyReLU(0.2, inplace=inplace).eval()
         return geomlib.Generator(lambda z: activation(z) @ weight.to(z), 4, output_range=None)
 
     z = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
@@ -104,6 +105,39 @@ def test_a_module_in_training_mode_is_named() -> None:
     module[1].train()
     with pytest.raises(ValueError, match=r"'1' of Sequential is in training mode; call .eval\(\)"):
         geomlib.Generator(module, 4)
+
+
+TRAINING = nn.Sequential(nn.Linear(4, 4), nn.Dropout())
+
+
+class Holder:
+    """A callable object, with an attribute that has the name of a global."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.TRAINING = network
+
+    def __call__(self, z: torch.Tensor) -> torch.Tensor:
+        return self.TRAINING(z)
+
+
+def test_a_callable_that_holds_a_module_in_training_mode_is_refused() -> None:
+    inner = nn.Sequential(nn.Linear(4, 4), nn.Dropout()).eval()
+    inner[1].train()
+    in_list = LINEAR.__class__(4, 4).eval()
+    in_list.others = [inner]
+    for function, name in [
+        (lambda z: inner(z), "inner.1"),
+        (lambda z: [TRAINING(part) for part in z], "TRAINING"),
+        (lambda z, network=inner: network(z), "function[0].1"),
+        (partial(lambda network, z: network(z), inner), "partial[1].1"),
+        (inner.forward, "Sequential.1"),
+        (Holder(inner), "TRAINING.1"),
+        (in_list, "others[0].1"),
+    ]:
+        with pytest.raises(ValueError, match=r"is in training mode; call \.eval\(\) first") as error:
+            geomlib.Generator(function, 4)
+        assert f"'{name}' of" in str(error.value)
+    assert geomlib.Generator(Holder(LINEAR), 4).latent_dim == 4, "an attribute is no global"
 
 
 @pytest.mark.parametrize(

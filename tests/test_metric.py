@@ -1,10 +1,13 @@
 """The metric tensor against closed forms, float64 double backpropagation and `torch.func.hessian`; its properties."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional
 
 import geomlib
 from geomlib.metric import jacobian
@@ -205,3 +208,101 @@ def test_nan_weights_are_named_with_the_position() -> None:
     broken = geomlib.Generator(module, 6)
     with pytest.raises(FloatingPointError, match="image at position 0"):
         geomlib.metric_tensor(broken, broken.sample(2, seed=0), geomlib.load_distance("mse"))
+
+
+def random_function(kind: str) -> Callable[[Tensor], Tensor]:
+    weight = torch.randn(6, 12, generator=torch.Generator().manual_seed(0))
+
+    class Backward(torch.autograd.Function):
+        """An operation that neither forward mode nor recording can follow."""
+
+        @staticmethod
+        def forward(ctx, x):
+            return 2 * x
+
+        @staticmethod
+        def backward(ctx, grad):
+            return 2 * grad
+
+    random = torch.Generator().manual_seed(0)
+    return {
+        "dropout": lambda z: functional.dropout(z, 0.5) @ weight,
+        "noise that is added": lambda z: (z @ weight).tanh() + 0.1 * torch.randn(12),
+        "noise that multiplies": lambda z: torch.rand(6) * (z @ weight).tanh()[:, :6],
+        "noise like the latent": lambda z: torch.rand_like(z) * z,
+        "noise from a generator": lambda z: z * torch.randn(6, generator=random),
+        "in place": lambda z: (z @ weight).tanh() * torch.empty(12).normal_(),
+        "in another route": lambda z: Backward.apply(z) @ weight + torch.randn(12),
+        "a choice": lambda z: (z @ weight)[:, torch.randperm(12)].tanh(),
+    }[kind]
+
+
+RANDOM = (
+    "dropout", "noise that is added", "noise that multiplies", "noise like the latent", "noise from a generator",
+    "in place", "in another route", "a choice",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["pullback", "backward", "forward"])
+@pytest.mark.parametrize("kind", RANDOM)
+def test_random_operations_are_refused_by_name(kind: str, method: str) -> None:
+    G = geomlib.Generator(random_function(kind), 6, output_range=None)
+    with pytest.raises(ValueError, match=r"generator: aten\.\w+ draws new random numbers in each call"):
+        geomlib.metric_tensor(G, G.sample(1, 0), geomlib.load_distance("mse"), method)
+
+
+def test_a_random_distance_is_refused() -> None:
+    G = geomlib.Generator(lambda z: z.sin(), 6, output_range=None)
+    for d in (
+        geomlib.Distance("features", lambda x: functional.dropout(x)),
+        geomlib.Distance("value", value=lambda x, y: functional.dropout((x - y).square()).sum(1)),
+    ):
+        for method in ("pullback", "backward"):
+            with pytest.raises(ValueError, match="draws new random numbers"):
+                geomlib.metric_tensor(G, G.sample(1, 0), d, method)
+
+
+def test_what_is_drawn_from_a_seed_of_its_own_is_taken() -> None:
+    weight = torch.randn(6, 12, generator=torch.Generator().manual_seed(0))
+
+    def fixed(z: Tensor) -> Tensor:
+        return (z @ weight + torch.randn(12, generator=torch.Generator().manual_seed(1))).tanh()
+
+    G = geomlib.Generator(fixed, 6, output_range=None)
+    z, d = G.sample(2, 0), geomlib.load_distance("mse")
+    slope = 1 - fixed(z).double().square()
+    exact = 2 / 12 * torch.einsum("im,pm,jm->pij", weight.double(), slope.square(), weight.double())
+    for method in ("pullback", "backward"):
+        assert torch.allclose(geomlib.metric_tensor(G, z, d, method).matrix, exact, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_declared_random_is_differentiated_by_backward_alone() -> None:
+    G = geomlib.Generator(random_function("noise that is added"), 6, output_range=None, deterministic=False)
+    d = geomlib.load_distance("mse")
+    assert geomlib.metric_tensor(G, G.sample(1, 0), d, "backward").matrix.any()
+    for method in ("pullback", "forward"):
+        with pytest.raises(ValueError, match="its noise is drawn anew in each call"):
+            geomlib.metric_tensor(G, G.sample(1, 0), d, method)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 2e-3), (torch.bfloat16, 2e-2)])
+def test_half_precision(dtype: torch.dtype, tolerance: float) -> None:
+    """Exact methods lose what the precision loses; differences would lose everything, and say so."""
+    torch.manual_seed(0)
+    exact = geomlib.Generator(nn.Sequential(nn.Linear(6, 32), nn.Tanh(), nn.Linear(32, 48)).eval(), 6, None)
+    z, G = exact.sample(2, 0), exact.to("cpu", dtype)
+    d, half = geomlib.load_distance("mse"), geomlib.load_distance("mse", "cpu", dtype)
+    right = geomlib.metric_tensor(exact, z, d).matrix
+    for method in ("pullback", "backward"):
+        found = geomlib.metric_tensor(G, z, half, method).matrix
+        assert (found - right).norm() < tolerance * right.norm(), method
+    with pytest.raises(ValueError, match=f"differences are lost in the rounding of {str(dtype)[6:]}; use method='pull"):
+        geomlib.metric_tensor(G, z, half, "forward")
+    given = geomlib.operators.FiniteDifferenceOperator(G, z[0], half, relative_step=0.3).to_dense()
+    assert (given - right[0]).norm() < 0.2 * right[0].norm()
+
+
+def test_half_precision_is_not_blamed_on_the_network() -> None:
+    G = geomlib.Generator(lambda z: 1e-4 * z.repeat(1, 100), 6, None).to("cpu", torch.float16)
+    with pytest.raises(ValueError, match="or too small for this precision: try float32"):
+        geomlib.metric_tensor(G, torch.ones(6), geomlib.load_distance("mse", "cpu", torch.float16), "backward")

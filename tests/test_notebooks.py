@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import papermill
 import pytest
 from conftest import ROOT
 
@@ -40,11 +39,11 @@ def test_parameters_come_first_and_explain_themselves(name: str) -> None:
     declared = ast.parse("".join(first["source"])).body
     assert all(isinstance(one, ast.AnnAssign) for one in declared), "each parameter has a type"
     names = [one.target.id for one in declared if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)]
-    seen = papermill.inspect_notebook(str(path_of(name)))
-    assert list(seen) == names, "papermill does not see some"
-    for one in seen.values():
-        assert one["inferred_type_name"] != "None", one
-        assert one["help"], f"{one['name']} has no comment"
+    seen = parameters.inspect(path_of(name))
+    assert list(seen) == names
+    assert all(one.help for one in seen.values()), "each parameter has a comment"
+    shared = [key for key in ("generator", "space", "options", "weights") if key in seen]
+    assert len(shared) in (0, 4), f"a generator comes with space, options and weights, not with {shared} alone"
     rest = ast.parse("\n".join("".join(cell["source"]) for cell in others))
     read = {node.id for node in ast.walk(rest) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     assert set(names) <= read, f"never read: {set(names) - read}"
@@ -54,7 +53,8 @@ def test_parameters_come_first_and_explain_themselves(name: str) -> None:
 def test_profiles_name_parameters_and_fit_their_types(name: str) -> None:
     known = parameters.inspect(path_of(name))
     profiles = notebook.read(path_of(name))["metadata"].get("geomlib", {})
-    assert profiles.pop("reads_results", True) is True
+    for reads in profiles.pop("reads", []):
+        assert reads == "*" or reads in NAMES or list(ROOT.glob(reads)), f"there is no {reads}"
     assert set(profiles) <= set(runner.PROFILES)
     for overrides in profiles.values():
         assert parameters.check(name, known, overrides) == overrides

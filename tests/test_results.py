@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -125,6 +126,9 @@ def test_provenance_names_generator_and_weights(tmp_path: Path) -> None:
     out.provenance(generator=geomlib.load_generator("sphere"), distance=geomlib.load_distance("mse"), seed=3)
     record = summary(tmp_path)["provenance"]
     assert (record["generator"], record["distance"], record["seed"]) == ("sphere", "mse", 3)
+    assert "options" not in record
+    out.provenance(generator=geomlib.load_generator("shapes-biggan", "noise", class_index=2), distance="mse")
+    assert summary(tmp_path)["provenance"]["options"] == "class_index=2"
 
 
 def test_progress_shows_on_standard_error(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,3 +137,9 @@ def test_progress_shows_on_standard_error(capsys: pytest.CaptureFixture[str], mo
     show(1, 2)
     show(2, 2)
     assert capsys.readouterr().err == "\rpositions 1/2 \rpositions 2/2 \n"
+
+
+def test_networks_that_others_trained_are_not_judged_yet() -> None:
+    one, other = SimpleNamespace(name="dcgan-portraits"), SimpleNamespace(name="shapes-dcgan")
+    assert [Results.judge(one, holds) for holds in (True, False)] == ["not yet judged"] * 2
+    assert [Results.judge(other, holds) for holds in (True, False)] == ["same direction", "not the same direction"]

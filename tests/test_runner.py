@@ -10,6 +10,10 @@ from conftest import PARAMETERS, REST, SETUP, write_notebook
 
 from geomlib import notebook, plans, provenance, runner
 
+DEFAULTS = {
+    "generator": "shapes-dcgan", "space": "", "options": "", "weights": "", "positions": 3, "share": 0.5, "seed": 0
+}  # fmt: skip
+
 
 def lines_of_run(root: Path, *names: str, **options: object) -> list[str]:
     lines: list[str] = []
@@ -22,7 +26,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_unknown_parameter_is_refused_with_the_known_ones(toy: Path) -> None:
-    with pytest.raises(ValueError, match="unknown parameter 'position'; known: generator, positions, share, seed$"):
+    with pytest.raises(
+        ValueError,
+        match="unknown parameter 'position'; known: generator, space, options, weights, positions, share, seed$",
+    ):
         runner.run(["toy"], given={"position": 3})
     with pytest.raises(ValueError, match="unknown parameter 'results'"):
         runner.run(["toy"], given={"results": "elsewhere"})
@@ -58,27 +65,19 @@ def test_unknown_experiment_profile_and_missing_project(toy: Path, tmp_path_fact
 
 def test_a_setting_that_the_notebook_lacks_passes_and_names_the_run(toy: Path) -> None:
     plan = runner.make_plan(toy, "toy", {"distance": "mse", "profile": "paper", "seed": "4"}, {"share": "0.25"})
-    assert plan.parameters == {"generator": "sphere", "positions": 5, "share": 0.25, "seed": 4}
+    assert plan.parameters == DEFAULTS | {"positions": 5, "share": 0.25, "seed": 4}
     assert plan.given == {"positions": 5, "share": 0.25, "seed": 4}
-    assert plan.folder == Path("results/shapes-dcgan--default--mse--paper/toy")
+    assert plan.folder == Path("results/shapes-dcgan--z--mse--paper/toy")
     assert runner.make_plan(toy, "toy", {"profile": "paper"}, {"positions": 7}).parameters["positions"] == 7
-
-
-def test_run_names_are_safe_on_file_systems() -> None:
-    assert provenance.run_name() == "shapes-dcgan--default--default--quick"
-    assert provenance.run_name("examples/my_gan.py:factory", "w") == "my_gan.factory--w--default--quick"
-    assert provenance.run_name("shapes-stylegan2", "w+") == "shapes-stylegan2--w+--default--quick", "not that of w"
-    assert provenance.run_name("pack.age:make", "", "a b/c.py:d") == "pack.age.make--default--c.d--quick"
-    assert not re.search(r'[\\/:*?"<>| ]', provenance.run_name("..\\a:b*", "c?d", "<e>", "paper"))
 
 
 def test_run_leaves_everything_and_a_second_one_does_nothing(toy: Path) -> None:
     assert [line.split(" in ")[0] for line in lines_of_run(toy)] == ["toy: running", "toy: done"]
-    folder = toy / "results/shapes-dcgan--default--default--quick/toy"
+    folder = toy / "results/shapes-dcgan--z--perceptual-shapes--quick/toy"
     first = contents(folder)
     assert sorted(first) == ["arrays.npz", "line.png", "manifest.json", "summary.json", "toy.ipynb"]
     manifest = json.loads(first["manifest.json"])
-    assert manifest["parameters"] == {"generator": "sphere", "positions": 3, "share": 0.5, "seed": 0}
+    assert manifest["parameters"] == DEFAULTS
     assert manifest["seed"] == 0
     assert set(manifest["versions"]) == {"python", "geomlib", "torch", "numpy", "scipy", "matplotlib"}
     assert manifest["seconds"] > 0
@@ -180,7 +179,7 @@ def test_progress_reaches_the_terminal_and_leaves_nothing_behind(toy: Path) -> N
     write_notebook(toy, "toy", SETUP, loop)
     lines = lines_of_run(toy)
     assert re.fullmatch(r"toy:   positions \d/3", lines[1])
-    executed = (toy / "results/shapes-dcgan--default--default--quick/toy/toy.ipynb").read_text()
+    executed = (toy / "results/shapes-dcgan--z--perceptual-shapes--quick/toy/toy.ipynb").read_text()
     assert "positions 1/3" not in executed
     assert '"outputs": []' in executed
 
@@ -212,7 +211,7 @@ out.number(threads=os.environ["OMP_NUM_THREADS"])"""
 
 
 def test_a_notebook_that_shows_benchmarks_follows_them(toy: Path) -> None:
-    write_notebook(toy, "shows", "folder = 'benchmarks/results'; print(seed, positions, share, generator, results)")
+    write_notebook(toy, "shows", SETUP, reads=["benchmarks/results/*.json"])
     plan = runner.make_plan(toy, "shows", {}, {})
     other = runner.make_plan(toy, "toy", {}, {})
     before = plan.fingerprint(), other.fingerprint()
@@ -222,18 +221,105 @@ def test_a_notebook_that_shows_benchmarks_follows_them(toy: Path) -> None:
     assert other.fingerprint() == before[1]
 
 
-def test_readers_of_results_come_last_and_follow_what_they_read(toy: Path) -> None:
-    read = """import json
-from pathlib import Path
-found = json.loads(Path("results/shapes-dcgan--default--default--quick/toy/summary.json").read_text())
-out.number(copied=found["numbers"]["top"])"""
-    write_notebook(toy, "reader", SETUP, read, reads_results=True)
-    assert [line.split(" in ")[0] for line in lines_of_run(toy, "reader", "toy")] == [
-        "toy: running", "toy: done", "reader: running", "reader: done"
-    ]  # fmt: skip
-    assert lines_of_run(toy, "reader", "toy") == ["toy: unchanged", "reader: unchanged"]
+READ = """import json
+from geomlib.runs import finished
+counts = {}
+for name in NAMES:
+    for run, place in finished("results", "quick", name):
+        numbers = json.loads((place / "summary.json").read_text())["numbers"]
+        counts[f"{name} {run.label}"] = numbers.get("top", numbers.get("found"))
+out.number(found=len(counts), top=max(counts.values()))"""
+
+
+def write_readers(root: Path) -> None:
+    """The toy is read by ``summary``, both by ``all``, whose name comes first."""
+    write_notebook(root, "summary", SETUP, READ.replace("NAMES", "['toy']"), reads=["toy"])
+    write_notebook(root, "all", SETUP, READ.replace("NAMES", "['toy', 'summary']"), reads=["*"])
+
+
+def test_notebooks_come_after_what_they_read(toy: Path) -> None:
+    write_readers(toy)
+    names = ("all", "summary", "toy")
+    started = [line for line in lines_of_run(toy, *names) if line.endswith("running")]
+    assert started == ["toy: running", "summary: running", "all: running"]
+    found = json.loads((toy / "results/shapes-dcgan--z--perceptual-shapes--quick/all/summary.json").read_text())
+    assert found["numbers"]["found"] == 2
+    (toy / "results/.failed").mkdir()
+    (toy / "results/.failed/summary.json").write_text("{}")
+    other = toy / "results/shapes-dcgan--z--perceptual-shapes--paper/toy"
+    other.mkdir(parents=True)
+    (other / "summary.json").write_text("{}")
+    assert lines_of_run(toy, *names) == ["toy: unchanged", "summary: unchanged", "all: unchanged"]
     write_notebook(toy, "toy", SETUP.replace("random(positions)", "random(positions) + 1"), *REST)
-    assert [line.split(" in ")[0] for line in lines_of_run(toy, "toy", "reader")][-1] == "reader: done"
+    assert [line.split(" in ")[0] for line in lines_of_run(toy, *names)][1::2] == [
+        "toy: done",
+        "summary: done",
+        "all: done",
+    ]
+
+
+def test_a_run_of_another_generator_is_read_too(toy: Path) -> None:
+    write_readers(toy)
+    runner.run(["toy"], settings={"generator": "shapes-biggan", "space": "noise", "options": "class_index=2"})
+    lines_of_run(toy, "toy", "summary")
+    numbers = json.loads((toy / "results/shapes-dcgan--z--perceptual-shapes--quick/summary/summary.json").read_text())
+    assert numbers["numbers"]["found"] == 2
+    assert not runner.make_plan(toy, "summary", {}, {}).is_current() or lines_of_run(toy, "summary") == [
+        "summary: unchanged"
+    ]
+
+
+def test_a_circle_is_refused_by_name(toy: Path) -> None:
+    write_notebook(toy, "first", SETUP, reads=["second", "toy"])
+    write_notebook(toy, "second", SETUP, reads=["*"])
+    with pytest.raises(ValueError, match="^these read each other in a circle: (first, second|second, first)$"):
+        runner.run(["toy", "first", "second"])
+    assert not (toy / "results").exists()
+    write_notebook(toy, "first", SETUP, reads="toy")
+    with pytest.raises(ValueError, match="^first: metadata.geomlib.reads: expected a list of names, got 'toy'"):
+        runner.run(["first"])
+
+
+def test_what_changes_the_generator_is_not_dropped(toy: Path) -> None:
+    only = 'generator: str = "shapes-dcgan"  # which\nresults: str = "r"  # where'
+    write_notebook(toy, "toy", parameters=only)
+    for settings in ({"options": "size=32"}, {"space": "z"}, {"weights": "notebooks/toy.ipynb"}):
+        with pytest.raises(ValueError, match="^toy: takes a generator but no (options|space|weights); declare"):
+            runner.run(["toy"], settings=settings)
+
+
+def test_options_are_handed_on_and_recorded(toy: Path) -> None:
+    read = "import geomlib\nout.number(size=geomlib.generator_options(options)['size'])"
+    write_notebook(toy, "toy", SETUP, read)
+    settings = {"options": {"size": 32}}
+    plan = runner.make_plan(toy, "toy", settings, {})
+    assert plan.label == "toy (size=32)"
+    assert runner.make_plan(toy, "toy", {}, {"options": " size=32 "}).run == plan.run
+    [folder] = runner.run(["toy"], settings=settings)
+    assert folder == toy / "results/shapes-dcgan--z--size=32--perceptual-shapes--quick/toy"
+    assert json.loads((folder / "summary.json").read_text())["numbers"] == {"size": 32}
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["parameters"]["options"] == manifest["about"]["options"] == "size=32"
+    assert plan.is_current() and not runner.make_plan(toy, "toy", {"options": "size=16"}, {}).is_current()
+
+
+def test_of_two_plans_with_one_folder_the_first_counts(toy: Path) -> None:
+    one, two = runner.make_plan(toy, "toy", {}, {}), runner.make_plan(toy, "toy", {}, {"positions": 2})
+    assert one.folder == two.folder
+    [folder, same] = runner.run_plans(toy, [one, two], say=lambda line: None)
+    assert json.loads((folder / "manifest.json").read_text())["parameters"]["positions"] == 3 and folder == same
+
+
+def test_the_default_generator_stands_in_one_place(toy: Path) -> None:
+    settings = {"default_generator": "torus"}
+    assert plans.run_of({}).network == "shapes-dcgan" and plans.run_of(settings).network == "torus"
+    plan = runner.make_plan(toy, "toy", settings, {})
+    assert plan.parameters["generator"] == "torus" and plan.run.network == "torus"
+    own = PARAMETERS.replace("shapes-dcgan", "sphere")
+    write_notebook(toy, "other", SETUP, parameters=own)
+    assert runner.make_plan(toy, "other", settings, {}).run.network == "sphere", "its own generator stays"
+    chosen = runner.make_plan(toy, "other", settings | {"generator": "linear"}, {})
+    assert chosen.parameters["generator"] == chosen.run.network == "linear"
 
 
 def test_comparisons_are_planned_from_the_project(toy: Path) -> None:
@@ -243,7 +329,7 @@ def test_comparisons_are_planned_from_the_project(toy: Path) -> None:
         '"runs": [{"generator": "torus", "space": "z"}, {"generator": "linear", "experiments": ["toy"], "share": 0.1}]}'
     )
     first, second = plans.comparisons(toy, "paper")
-    assert first.folder == Path("results/torus--z--default--paper/toy")
+    assert first.folder == Path("results/torus--z--mse--paper/toy")
     assert first.parameters["positions"] == 5 and first.parameters["generator"] == "torus"
     assert second.parameters["share"] == 0.1 and second.parameters["positions"] == 5
     assert (first.label, second.label) == ("toy (torus, z)", "toy (linear)")

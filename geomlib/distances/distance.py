@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from geomlib._state import isolated
+
 FeatureMap = Callable[[Tensor], Tensor]
 Value = Callable[[Tensor, Tensor], Tensor]
 
@@ -33,6 +35,7 @@ class Distance:
             raise TypeError(f"features, value: expected exactly one of them for distance {name!r}")
         self.name, self.features, self.spec, self._value = name, features, spec, value
 
+    @isolated(differentiable=True)
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """Squared distance of each pair, `(B,)`; either batch may hold one image, which is compared with each.
 

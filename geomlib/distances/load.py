@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from geomlib._checks import check_choice
+from geomlib._state import isolated
 from geomlib.distances.distance import Distance
 from geomlib.distances.lpips import lpips
 from geomlib.distances.plain import mse
@@ -27,6 +28,7 @@ _KNOWN: dict[str, Callable[..., Distance]] = {
 }
 
 
+@isolated()
 def load_distance(
     source: str, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32, **options: Any
 ) -> Distance:

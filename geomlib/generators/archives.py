@@ -230,7 +230,9 @@ def _read(entry: Packaged, part: Path, archive: Path) -> dict[str, Tensor]:
     try:
         return read_state(part, entry.key)
     except (ValueError, FloatingPointError) as error:
-        reason = str(error).removeprefix("weights: ").replace(str(part), f"{entry.member} of {archive.name}")
+        reason = str(error).removeprefix("weights: ").removeprefix("weights ")
+        for place in (str(part), part.name):
+            reason = reason.replace(place, f"{entry.member} of {archive.name}")
         raise type(error)(f"{entry.name}: {reason}") from error
 
 

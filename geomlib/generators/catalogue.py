@@ -9,12 +9,13 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from geomlib._checks import check_choice
+from geomlib._state import isolated
 from geomlib.generators import analytic
 from geomlib.generators.architectures import build
 from geomlib.generators.archives import local_path as packaged_path
@@ -24,7 +25,7 @@ from geomlib.generators.download import local_path
 from geomlib.generators.interface import Generator
 from geomlib.generators.packaged import PACKAGED, Packaged
 from geomlib.generators.published import PUBLISHED
-from geomlib.generators.spaces import as_generator
+from geomlib.generators.spaces import AUDIO, SPACES, as_generator
 from geomlib.literals import convert
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
@@ -100,11 +101,14 @@ def load_object(spec: str, what: str) -> Any:
 
 def load_factory(spec: str, what: str) -> Callable[..., Any]:
     """The function that `"path/to/file.py:name"` or `"package.module:name"` points at."""
-    factory = load_object(spec, what)
-    if not callable(factory):
+    return _factory(load_object(spec, what), spec, what)
+
+
+def _factory(found: Any, spec: str, what: str) -> Callable[..., Any]:
+    if not callable(found):
         source, _, name = spec.rpartition(":")
         raise ValueError(f"{what}: {source} has no function {name!r}")
-    return factory  # type: ignore[no-any-return]
+    return found  # type: ignore[no-any-return]
 
 
 def source_files(spec: str, weights: str = "", what: str = "generator") -> list[Path]:
@@ -120,6 +124,26 @@ def source_files(spec: str, weights: str = "", what: str = "generator") -> list[
         files = [packaged_path(spec)]
     source = spec.rpartition(":")[0]
     return [*files, Path(source)] if source.endswith(".py") else files
+
+
+class Defaults(NamedTuple):
+    """Spaces of a generator, the default one first, and its default distance."""
+
+    spaces: tuple[str, ...]
+    distance: str
+
+
+def known_defaults(source: str) -> Defaults | None:
+    """What the catalogue knows of a network without loading it; None for what is not listed with its weights."""
+    if source in EMBEDDED:
+        known = card(source)
+        architecture, distance = known["architecture"], known.get("default_distance", EMBEDDED[source])
+    elif source in PACKAGED or source in PUBLISHED:
+        entry = PACKAGED.get(source) or PUBLISHED[source]
+        architecture, distance = entry.architecture, entry.distance
+    else:
+        return None
+    return Defaults(SPACES.get(architecture, ("z",)), distance or ("stft" if architecture in AUDIO else ""))
 
 
 def _embedded(name: str, space: str, weights: str | Path | None, options: dict[str, Any]) -> Generator:
@@ -221,6 +245,7 @@ def _check_option(source: str, declared: inspect.Parameter, value: Any) -> None:
         raise ValueError(f"generator: option {declared.name!r} of {source} expects {kind}, got {value!r}{quote}")
 
 
+@isolated()
 def load_generator(
     source: str,
     space: str = "",
@@ -252,7 +277,7 @@ def load_generator(
         if isinstance(declared, Packaged):
             generator = _packaged(declared, space, weights, options)
         else:
-            generator = _made(source, load_factory(source, "generator"), space, weights, options)
+            generator = _made(source, _factory(declared, source, "generator"), space, weights, options)
     else:
         packaged = [name for name, entry in PACKAGED.items() if entry.architecture]
         names = ", ".join([*EMBEDDED, *packaged, *ANALYTIC, *PUBLISHED])

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from geomlib._blame import hidden_modules
 from geomlib._checks import check_choice, check_matrix
 from geomlib._state import isolated
 from geomlib.generators.base import OutputRange, to_unit_range
@@ -52,8 +53,8 @@ class Generator:
     `world` says whose known factors the outputs show: "shapes" (images like those of `geomlib.shapes`, 3 x 64 x 64),
     "tones" (sounds like those of `geomlib.tones`), or None: no factors are known.
 
-    Raises `ValueError` for another world, and for a module in training mode: batch statistics would tie the samples of
-    a batch together.
+    Raises `ValueError` for another world, and for a module in training mode, or a callable that holds one (in a
+    closure, an attribute or a global): batch statistics would tie the samples of a batch together.
     """
 
     spec: dict[str, Any] | None = None  # `load_generator(**spec)` builds it anew; None where it was made by hand
@@ -91,10 +92,10 @@ class Generator:
         self.name = name or type(module).__name__
         if default_distance:
             self.default_distance = default_distance
-        if isinstance(module, nn.Module):
-            training = [key or type(module).__name__ for key, part in module.named_modules() if part.training]
-            if training:
-                raise ValueError(f"module: '{training[0]}' of {self.name} is in training mode; call .eval() first")
+        training = [key for key, part in hidden_modules(module).items() if part.training]
+        if training:
+            key = training[0].removeprefix(f"{type(module).__name__}.")
+            raise ValueError(f"module: '{key}' of {self.name} is in training mode; call .eval() first")
         tensors = [*module.parameters(), *module.buffers()] if isinstance(module, nn.Module) else []
         first = next((tensor for tensor in tensors if tensor.is_floating_point()), torch.empty(0))
         self.device, self.dtype = first.device, first.dtype
@@ -108,7 +109,7 @@ class Generator:
             return output
         return to_unit_range(output, self.output_range, self.size, self.clamp)
 
-    @isolated()
+    @isolated(torch.float32)
     @torch.no_grad()
     def sample(self, count: int, seed: int) -> Tensor:
         """Latents `(count, n)` from the generator's own distribution, the same for a seed on every device.
@@ -151,6 +152,7 @@ class Generator:
         state = self.module.state_dict() if isinstance(self.module, nn.Module) else {}
         return state_hash(state) if state else ""
 
+    @isolated()
     def to(self, device: str | torch.device, dtype: torch.dtype) -> "Generator":
         """This generator on another device or in another precision; a copy where anything has to change."""
         if (torch.device(device), dtype) == (self.device, self.dtype):

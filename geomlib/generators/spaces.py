@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from geomlib._checks import check_choice, check_matrix
+from geomlib._state import isolated
 from geomlib.generators import styles
 from geomlib.generators.base import Architecture
 from geomlib.generators.biggan_deep import BigGANDeep
@@ -41,6 +42,7 @@ class _Shown(NamedTuple):
     deterministic: bool = True
 
 
+@isolated()
 def as_generator(
     architecture: str,
     network: Architecture,

@@ -44,7 +44,7 @@ def draw_noise(sizes: Sequence[int], seed: int = 0) -> Iterator[Tensor]:
     """Normal noise maps `(1, 1, s, s)` on the CPU, the same for a seed everywhere."""
     generator = torch.Generator().manual_seed(seed)
     for size in sizes:
-        yield torch.randn(1, 1, size, size, generator=generator, device="cpu")
+        yield torch.randn(1, 1, size, size, generator=generator, device="cpu", dtype=torch.float32)
 
 
 def check_noise(noise: Sequence[Tensor], sizes: Sequence[int], batch: int) -> list[Tensor]:

@@ -55,7 +55,8 @@ class StyleView(View):
             return None
         sizes = self.network.noise_sizes(**self.step)
         try:
-            maps = [torch.randn(len(like), 1, size, size, generator=self.random) for size in sizes]
+            shapes = [(len(like), 1, size, size) for size in sizes]
+            maps = [torch.randn(shape, generator=self.random, dtype=torch.float32) for shape in shapes]
         except RuntimeError as error:
             if "random operation" not in str(error):
                 raise

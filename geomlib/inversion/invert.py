@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from geomlib._checks import check_choice, check_finite
+from geomlib._state import isolated
 from geomlib.coordinates import Coordinates, eigen, standard
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
@@ -59,6 +60,7 @@ class Inversion:
         return int(self.trace.calls()[-1])
 
 
+@isolated()
 def invert(
     generator: Generator,
     image: Tensor,

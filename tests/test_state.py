@@ -1,0 +1,179 @@
+"""What PyTorch is set to around a call does not reach its result."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import geomlib
+from geomlib import _state, controls, coordinates, curvature, directions, eigen, geodesics, ground_truth, inversion
+from geomlib.generators.spaces import as_generator
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+STATES: dict[str, Callable[[], AbstractContextManager[object]]] = {
+    "bfloat16 autocast": partial(torch.autocast, "cpu", dtype=torch.bfloat16),
+    "float16 autocast": partial(torch.autocast, "cpu", dtype=torch.float16),
+    "inference mode": torch.inference_mode,
+    "no_grad": torch.no_grad,
+    "float64 by default": partial(default_dtype, torch.float64),
+    "bfloat16 by default": partial(default_dtype, torch.bfloat16),
+}
+
+
+def made() -> geomlib.Generator:
+    """A network with products of every kind that autocast rounds, and numbers of the default dtype on the way."""
+
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.first, self.last = nn.Linear(6, 32), nn.Conv2d(2, 3, 3)
+
+        def forward(self, z: Tensor) -> Tensor:
+            features = self.first(z * torch.linspace(0.1, 1, 6)).tanh().reshape(-1, 2, 4, 4)
+            return torch.tanh(self.last(features @ torch.full((4, 4), 1 / 3)))
+
+    return geomlib.Generator(Network().eval(), 6, default_distance="mse", name="products")
+
+
+def tensors(result: object) -> list[Tensor]:
+    if isinstance(result, Tensor):
+        return [result]
+    if isinstance(result, dict):
+        return [x for value in result.values() for x in tensors(value)]
+    if isinstance(result, list | tuple):
+        return [x for value in result for x in tensors(value)]
+    return [x for value in getattr(result, "__dict__", {}).values() for x in tensors(value)]
+
+
+def check(report: geomlib.check.Report) -> Tensor:
+    assert not report.problems
+    text = next(row.finding for row in report.rows if row.name == "derivative")
+    return torch.tensor([ord(letter) for letter in text])
+
+
+def objective(image: Tensor) -> Tensor:
+    return (image.flatten(1) @ torch.linspace(-1, 1, 12)).square()
+
+
+CALLS: dict[str, Callable[[geomlib.Generator, Tensor, geomlib.Distance], object]] = {
+    "image": lambda G, z, d: G(z),
+    "distance": lambda G, z, d: d(G(z[:1]), G(z[1:])),
+    "sample": lambda G, z, d: G.sample(20, seed=3),
+    "shape": lambda G, z, d: torch.tensor(G.image_shape),
+    **{
+        method: (lambda G, z, d, method=method: geomlib.metric_tensor(G, z, d, method))
+        for method in ("pullback", "backward", "forward")
+    },
+    "without features": lambda G, z, d: geomlib.metric_tensor(
+        G, z, geomlib.Distance("own", value=lambda x, y: (x - y).square().flatten(1).mean(1))
+    ),
+    "jacobian": lambda G, z, d: geomlib.metric.jacobian(G, z[0], d),
+    "products": lambda G, z, d: geomlib.metric_operator(G, z[0], d).matmat(torch.eye(6, dtype=torch.float64)),
+    "congruence": lambda G, z, d: geomlib.metric_operator(G, z[0], d, "backward").matvec(z[1].double()),
+    "Hessian": lambda G, z, d: geomlib.operators.HessianOperator(G, z[0], objective).to_dense(),
+    "eigenpairs": lambda G, z, d: geomlib.top_eigenpairs(G, z[0], d, k=2, solver="lanczos"),
+    "density": lambda G, z, d: eigen.spectral_density(geomlib.metric_operator(G, z[0], d), 2, 3),
+    "layers": lambda G, z, d: geomlib.layers.layer_metrics(G, z, geomlib.layers.layer_names(G)),
+    "traverse": lambda G, z, d: geomlib.traverse(G, z[0], z[1], [0.1, 0.2], "spherical", "metric"),
+    "latents along": lambda G, z, d: geomlib.latents_along(z[0], z[1], [0.1, 0.2], "spherical"),
+    "check": lambda G, z, d: check(geomlib.check_generator(G, d)),
+    "coordinates": lambda G, z, d: coordinates.standard(6).coordinates(z),
+    "SeFa": lambda G, z, d: directions.sefa(G, 2),
+    "GANSpace": lambda G, z, d: directions.ganspace(G, "first", 2, count=16, seed=0),
+    "control": lambda G, z, d: controls.reinitialised(G, 0)(z),
+    "energy": lambda G, z, d: geodesics.energy(G, geodesics.straight(z[0], z[1], 4), d),
+    "geodesic": lambda G, z, d: geodesics.geodesic(G, z[0], z[1], d, points=4),
+    "curvature": lambda G, z, d: curvature.curvature(G, z[0], *torch.eye(6)[:2], d),
+    "inversion": lambda G, z, d: inversion.invert(G, G(z[:1]), d, method="adam", budget=12, seed=0).latents,
+    "principal axes": lambda G, z, d: ground_truth.principal_axes(G, 20, 0),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_no_state_reaches_a_result(name: str) -> None:
+    def result() -> list[Tensor]:
+        return tensors(CALLS[name](G, G.sample(2, seed=0), geomlib.load_distance("mse")))
+
+    G = made()
+    expected = result()
+    assert expected
+    for state, context in STATES.items():
+        with context():
+            found = result()
+            kept = torch.get_default_dtype(), torch.is_grad_enabled(), torch.is_autocast_enabled("cpu")
+        with context():
+            assert kept == (torch.get_default_dtype(), torch.is_grad_enabled(), torch.is_autocast_enabled("cpu"))
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert torch.equal(one, other), state
+
+
+@pytest.mark.parametrize("space", ["z", "w", "w+"])
+def test_no_state_reaches_a_loaded_generator(space: str) -> None:
+    def images() -> tuple[Tensor, Tensor]:
+        G = geomlib.load_generator("shapes-stylegan2", space, truncation=0.7, noise="fresh", noise_seed=1)
+        return G.sample(3, seed=0), G(G.sample(1, seed=0))
+
+    expected = images()
+    for context in STATES.values():
+        with context():
+            assert all(map(torch.equal, images(), expected))
+
+
+def test_derivatives_of_an_image_are_the_caller_s() -> None:
+    G = made()
+    z = G.sample(2, seed=0)
+    assert G(z.requires_grad_()).requires_grad
+    with torch.no_grad():
+        assert not G(z).requires_grad
+
+
+def test_every_door_is_isolated() -> None:
+    """Public functions that take a generator, and what makes one by name."""
+    open_doors = []
+    for found in pkgutil.walk_packages(geomlib.__path__, "geomlib."):
+        if found.name.rpartition(".")[2] in ("cli", "runner") or ".figures" in found.name:
+            continue
+        module = importlib.import_module(found.name)
+        for name, function in vars(module).items():
+            if not inspect.isfunction(function) or name.startswith("_") or function.__module__ != found.name:
+                continue
+            takes = any("Generator" in str(x.annotation) and "torch" not in str(x.annotation)
+                        for x in inspect.signature(function).parameters.values())  # fmt: skip
+            if takes and not getattr(function, "isolated", False):
+                open_doors.append(f"{found.name}.{name}")
+    assert open_doors == ["geomlib.layers.activation_view"]  # it runs nothing
+    assert as_generator.isolated  # type: ignore[attr-defined]
+
+
+def test_the_default_dtype_follows_the_arguments() -> None:
+    @_state.isolated()
+    def seen(*_: object, **__: object) -> torch.dtype:
+        return torch.get_default_dtype()
+
+    double = torch.zeros(1, dtype=torch.float64)
+    assert seen() == seen(1, torch.zeros(1)) == seen(torch.zeros(1).half()) == torch.float32
+    assert seen(1, double) == seen(x=double) == torch.float64
+    with default_dtype(torch.float64):
+        assert seen() == torch.float32
+        assert torch.get_default_dtype() == torch.float64
+        with pytest.raises(ZeroDivisionError):
+            _state.isolated()(lambda: 1 / 0)()
+        assert torch.get_default_dtype() == torch.float64
