@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 
 import geomlib
 from geomlib import cli
-from geomlib.generators.packaged import PACKAGED
 from geomlib.invert_command import read_image
 
 
@@ -109,6 +108,8 @@ def test_run_lists_experiments_and_runs_them(
 def test_list_says_what_is_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from geomlib.generators.packaged import PACKAGED
+
     monkeypatch.setenv("GEOMLIB_CACHE", str(tmp_path))
     (tmp_path / "stylegan2-cat-config-f.pt").write_bytes(b"put here by hand")
     assert call(monkeypatch, "list") == 0
