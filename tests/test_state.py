@@ -144,8 +144,8 @@ def test_derivatives_of_an_image_are_the_caller_s() -> None:
 
 
 DOORS = (
-    "check", "curvature", "directions", "disentanglement", "eigen", "evolution", "geodesics", "inversion.invert", "layers",
-    "metric", "operators", "paths",
+    "check", "curvature", "directions", "disentanglement", "eigen", "evolution", "geodesics", "inversion.invert",
+    "layers", "metric", "operators", "paths",
 )  # fmt: skip
 
 
