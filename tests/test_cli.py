@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import geomlib
-from geomlib import cli, plans
+from geomlib import cli
 from geomlib.invert_command import read_image
 
 
@@ -127,14 +127,14 @@ def test_run_lists_experiments_and_runs_them(
     assert call(monkeypatch, "run") == 0
     assert capsys.readouterr().out == "toy generator space options weights positions share seed results\n"
     assert call(monkeypatch, "run", "toy", "--seed", "3", "-p", "positions=2") == 0
-    folder = toy / "results" / plans.run_of({}).name / "toy"
+    folder = toy / "results/shapes-dcgan--z--st-lpips-alex--quick/toy"
     assert capsys.readouterr().out.splitlines()[-1] == str(folder)
     assert '"count": 2' in (folder / "summary.json").read_text()
     options = ["--generator", "shapes-biggan", "--space", "noise", "-o", "class_index=2", "-o", "truncation=0.50"]
     assert call(monkeypatch, "run", "toy", *options) == 0
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == "toy (shapes-biggan, noise, class_index=2 truncation=0.5): running"
-    assert Path(shown[-1]).parent.name == "shapes-biggan--noise--class_index=2,truncation=0.5--perceptual-shapes--quick"
+    assert Path(shown[-1]).parent.name == "shapes-biggan--noise--class_index=2,truncation=0.5--st-lpips-alex--quick"
 
 
 def test_list_says_what_is_here(

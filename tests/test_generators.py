@@ -294,3 +294,18 @@ def test_weights_errors(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(2)}, whole)
     with pytest.raises(ValueError, match="not a checkpoint of shapes-dcgan"):
         geomlib.load_generator("shapes-dcgan", weights=whole)
+
+
+def test_the_checkpoint_that_a_factory_was_handed_counts_in_the_hash(tmp_path: Path) -> None:
+    source = (
+        "import geomlib, torch\ndef f(weights=None):\n    torch.manual_seed(0)\n    layer = torch.nn.Linear(4, 4)\n"
+    )
+    (tmp_path / "mine.py").write_text(source + "    return geomlib.Generator(layer.eval(), 4, output_range=None)\n")
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "b").write_text("b")
+    files = [None, *(tmp_path / name for name in "aba")]
+    made = [geomlib.load_generator(f"{tmp_path}/mine.py:f", weights=file) for file in files]
+    hashes = [one.weights_hash for one in made]
+    assert len(set(hashes)) == 3
+    assert hashes[1] == hashes[3]
+    assert made[1].to("cpu", torch.float64).checkpoint == made[1].checkpoint

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -225,6 +226,8 @@ def _made(
     check_choice("space", space or generator.space, generator.spaces)
     if space and space != generator.space:
         raise ValueError(f"space: {source} was asked for {space!r} and made a generator of {generator.space!r}")
+    if weights and Path(weights).is_file():
+        generator.checkpoint = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
     return generator
 
 

@@ -1,6 +1,7 @@
 """The one interface to every generator: latents in, images out."""
 
 import copy
+import hashlib
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -57,6 +58,7 @@ class Generator:
     closure, an attribute or a global): batch statistics would tie the samples of a batch together.
     """
 
+    checkpoint: str = ""  # SHA-256 of the file that `load_generator` handed to a factory
     spec: dict[str, Any] | None = None  # `load_generator(**spec)` builds it anew; None where it was made by hand
 
     def __init__(
@@ -148,9 +150,13 @@ class Generator:
 
     @cached_property
     def weights_hash(self) -> str:
-        """SHA-256 over the names and values of the module's state; empty where there is none."""
+        """SHA-256 over the names and values of the module's state, and of `checkpoint`; empty where there is no state.
+
+        A factory can make of its checkpoint what no state shows, so that file counts as well.
+        """
         state = self.module.state_dict() if isinstance(self.module, nn.Module) else {}
-        return state_hash(state) if state else ""
+        own = state_hash(state) if state else ""
+        return hashlib.sha256(f"{own} {self.checkpoint}".encode()).hexdigest() if own and self.checkpoint else own
 
     @isolated()
     def to(self, device: str | torch.device, dtype: torch.dtype) -> "Generator":
