@@ -113,23 +113,29 @@ def fetched(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
-def run_smallest(shared: Path) -> Callable[[str], Path]:
+def smallest() -> dict[str, str]:
+    """Settings of the smallest book: about the usual generator, or without it about the one that stands in for it."""
+    return SMALLEST | {"default_generator": book.first_generator(lambda line: None)[0]}
+
+
+@pytest.fixture(scope="session")
+def run_smallest(shared: Path, smallest: dict[str, str]) -> Callable[[str], Path]:
     """Runs a notebook of the real project at its smallest parameters, once for all tests; returns its folder."""
 
     def run(name: str) -> Path:
         with FileLock(f"{shared}-{name}.lock"):
-            return runner.run([name], root=shared, settings=SMALLEST)[0]
+            return runner.run([name], root=shared, settings=smallest)[0]
 
     return run
 
 
 @pytest.fixture(scope="session")
-def built(shared: Path, run_smallest: Callable[[str], Path]) -> Path:
+def built(shared: Path, run_smallest: Callable[[str], Path], smallest: dict[str, str]) -> Path:
     """Folder of the real book, built at the smallest parameters, once for all tests."""
     with FileLock(f"{shared}-book.lock"):
         for name in PAGES:
             run_smallest(name)
-        place = shared / "_build" / plans.run_of(SMALLEST).name / "html"
+        place = shared / "_build" / plans.run_of(smallest).name / "html"
         if not place.exists():
-            book.build(root=shared, settings=SMALLEST)
+            book.build(root=shared, settings=smallest)
     return place

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from conftest import PAGES, ROOT, SETUP, SMALLEST, write_notebook
+from conftest import PAGES, ROOT, SETUP, write_notebook
 
 from geomlib import book, notebook, plans, runner
 
@@ -94,11 +94,11 @@ def test_every_page_is_there_and_loads_nothing_from_outside(built: Path) -> None
         assert not re.search(r"url\(['\"]?(https?:)?//|@import ['\"]?http", sheet.read_text(encoding="utf-8")), sheet
 
 
-def test_every_figure_has_its_alternative_text_and_caption(built: Path, shared: Path) -> None:
+def test_every_figure_has_its_alternative_text_and_caption(built: Path, shared: Path, smallest: dict[str, str]) -> None:
     for name in PAGES:
         text = (built / f"book/executed/{name}.html").read_text(encoding="utf-8")
         images = [attributes for tag, attributes in Tags(built / f"book/executed/{name}.html").found if tag == "img"]
-        folder = shared / "results" / plans.make_plan(ROOT, name, SMALLEST, {}).run.name / name
+        folder = shared / "results" / plans.make_plan(ROOT, name, smallest, {}).run.name / name
         figures = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["figures"]
         shown = [image.get("alt", "") for image in images]
         for figure, said in figures.items():
