@@ -42,7 +42,8 @@ class _Scene:
         collection = Poly3DCollection(
             self.polygons, facecolors=self.colours, edgecolors=self.colours, linewidths=0.2
         )  # fmt: skip
-        self.axis.add_collection3d(collection)
+        # Limits are set below; those that it would find hold the unset ends of shorter polygons.
+        self.axis.add_collection3d(collection, autolim=False)
         (x, y, z), (right, back, top) = self.low, self.high
         self.axis.set(xlim=(x, right), ylim=(y, back), zlim=(z, top))
         self.axis.set_box_aspect(self.high - self.low, zoom=zoom)

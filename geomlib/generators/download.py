@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import platformdirs
+
 from geomlib._checks import check_choice
 from geomlib.generators.checkpoints import check_file
 from geomlib.generators.published import PUBLISHED, Published
@@ -29,9 +31,7 @@ def cache_folder() -> Path:
     """The folder of downloaded checkpoints; it need not exist."""
     if given := os.environ.get("GEOMLIB_CACHE"):
         return Path(given)
-    import pooch
-
-    return Path(pooch.os_cache("geomlib"))
+    return platformdirs.user_cache_path("geomlib", appauthor=False)
 
 
 def status(name: str, folder: Path | None = None) -> str:
