@@ -20,7 +20,7 @@ from torch.nn import functional
 
 import geomlib
 from geomlib.generators.architectures import ARCHITECTURES
-from geomlib.generators.pgan import ScaledLayer
+from geomlib.generators.architectures.pgan import ScaledLayer
 from geomlib.operators import PullbackOperator
 
 RESULTS = Path(__file__).parent / "results"

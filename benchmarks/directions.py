@@ -2,15 +2,15 @@
 
     python benchmarks/directions.py --generator shapes-dcgan --layer main.convTranspose2
 
-Every method of `geomlib.directions`, and the eigenvectors of the averaged metric under the generator's own distance
-and under mse, for the settings of the notebook `known_axes`.
+Every method of `geomlib.directions`, and the eigenvectors of the averaged metric under the generator's own distance and
+under mse, for the settings of the notebook `known_axes`.
 """
 
 import torch
 from common import Problem, alternate, arguments, write
 
 import geomlib
-from geomlib import directions
+from geomlib.applications import directions
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from common import Problem, alternate, arguments, write
 
+from geomlib.applications.inversion import invert
 from geomlib.bootstrap import bootstrap_interval
-from geomlib.inversion import invert
 from geomlib.metric import average, metric_tensor
 
 OPTIONS: dict[str, dict[str, Any]] = {

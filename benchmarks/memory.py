@@ -15,8 +15,8 @@ import time
 import torch
 from common import Problem, arguments, peak_bytes, write
 
+from geomlib.derivatives.gram import gram
 from geomlib.eigen import top_eigenpairs
-from geomlib.gram import gram
 from geomlib.operators import PullbackOperator
 
 TASKS = ("weights alone", "one tile of the full matrix", "leading eigenpairs")

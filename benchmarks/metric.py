@@ -18,7 +18,7 @@ from common import Problem, alternate, arguments, curvlinops_operator, eigenthin
 from scipy.sparse.linalg import eigsh
 from torch import Tensor
 
-from geomlib.gram import gram
+from geomlib.derivatives.gram import gram
 from geomlib.operators import Operator, PullbackOperator, metric_operator
 
 

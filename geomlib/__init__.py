@@ -1,39 +1,10 @@
-"""The geometry of deep generative image models: metric tensors of generators and what follows from them."""
+"""The geometry of deep generative image models: metric tensors of generators and what follows from them.
 
-from geomlib import directions, eigen, evolution, geodesics, homogeneity, inversion, layers, operators, spectrum
-from geomlib.check import check_generator
-from geomlib.distances import Distance, load_distance
-from geomlib.eigen import top_eigenpairs
-from geomlib.generators import Generator, load_generator
-from geomlib.literals import generator_options
-from geomlib.metric import Metric, average, estimate, load_metric, metric_tensor
-from geomlib.operators import metric_operator
-from geomlib.paths import latents_along, traverse
+Start with `metric`.  What there is, and in which room, stands in `__init__.pyi`; a name is imported when it is first
+used, so that a command that needs no network does not wait for torch.
+"""
+
+import lazy_loader
 
 __version__ = "0.1.0"
-__all__ = [
-    "Distance",
-    "Generator",
-    "Metric",
-    "average",
-    "check_generator",
-    "directions",
-    "eigen",
-    "estimate",
-    "evolution",
-    "generator_options",
-    "geodesics",
-    "homogeneity",
-    "inversion",
-    "latents_along",
-    "layers",
-    "load_distance",
-    "load_generator",
-    "load_metric",
-    "metric_operator",
-    "metric_tensor",
-    "operators",
-    "spectrum",
-    "top_eigenpairs",
-    "traverse",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

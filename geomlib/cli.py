@@ -154,7 +154,7 @@ def metric(
     - `geomlib metric examples/my_gan.py:my_gan --distance mse --positions 50 --out my_metric.safetensors`
     """
     import geomlib
-    from geomlib.results import progress
+    from geomlib.findings.results import progress
 
     if positions < 1:
         raise ValueError(f"positions: expected a positive integer, got {positions}")
@@ -209,7 +209,7 @@ def run(
 
     - `geomlib run anisotropy --generator shapes-biggan --space noise -o class_index=2`
     """
-    from geomlib import parameters, runner
+    from geomlib.book import parameters, runner
 
     if not experiments:
         root = runner.find_project()
@@ -243,7 +243,7 @@ def book(
 
     - `geomlib book --generator examples/my_gan.py:my_gan --distance mse`
     """
-    from geomlib import book as jupyter_book
+    from geomlib.book import build as jupyter_book
 
     settings = _given(generator, space, weights, distance, option, profile, device, seed)
     page = jupyter_book.build(settings=settings, force=force, threads=threads, say=_say)

@@ -16,7 +16,7 @@ from geomlib._state import isolated
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
 from geomlib.metric import Metric, noise_floor, signs_fixed
-from geomlib.operators import Operator, PullbackOperator, metric_operator
+from geomlib.operators.hessian import Operator, PullbackOperator, metric_operator
 
 Product = Callable[[Tensor], Tensor]
 

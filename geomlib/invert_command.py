@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from geomlib.applications.pictures import read_image
 from geomlib.options import Device, Distance, Option, Space, Spec, Weights, values
-from geomlib.pictures import read_image
 
 
 def invert(
@@ -36,9 +36,9 @@ def invert(
 
     import geomlib
     from geomlib import figures
-    from geomlib.inversion import METHODS
-    from geomlib.inversion import invert as search
-    from geomlib.results import Results, progress
+    from geomlib.applications.inversion import METHODS
+    from geomlib.applications.inversion import invert as search
+    from geomlib.findings.results import Results, progress
 
     if method not in METHODS:
         raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from geomlib._checks import check_choice, check_finite, check_matrix
 from geomlib._state import isolated
+from geomlib.derivatives.tiling import Plan
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
-from geomlib.memory import Plan
 from geomlib.metric import Metric, Progress, noise_floor
-from geomlib.operators import PullbackOperator
+from geomlib.operators.hessian import PullbackOperator
 
 
 @contextmanager

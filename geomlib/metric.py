@@ -16,11 +16,11 @@ from torch import Tensor
 
 from geomlib._checks import check_choice, check_finite, check_matrix
 from geomlib._state import isolated
+from geomlib.derivatives.gram import gram
+from geomlib.derivatives.tiling import Plan
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
-from geomlib.gram import gram
-from geomlib.memory import Plan
-from geomlib.operators import METHODS, Operator, PullbackOperator, metric_operator
+from geomlib.operators.hessian import METHODS, Operator, PullbackOperator, metric_operator
 
 Progress = Callable[[int, int], None]
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from geomlib.literals import literal
+from geomlib._literals import literal
 
 Generator = Annotated[str, typer.Option(help="Catalogue name, path/to/file.py:factory or package.module:factory.")]
 Space = Annotated[str, typer.Option(help="Latent space, where a generator has several.")]

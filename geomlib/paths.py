@@ -9,7 +9,7 @@ from geomlib._checks import check_choice, check_matrix
 from geomlib._state import isolated
 from geomlib.distances import Distance, load_distance
 from geomlib.generators.interface import Generator
-from geomlib.operators import PullbackOperator
+from geomlib.operators.hessian import PullbackOperator
 
 
 def _tangent(z: Tensor, v: Tensor, geometry: str) -> Tensor:

@@ -11,7 +11,9 @@ import pytest
 from filelock import FileLock
 from nbformat import v4
 
-from geomlib import book, plans, runner
+from geomlib.book import build as book
+from geomlib.book import plan as plans
+from geomlib.book import runner
 from geomlib.generators import archives
 from geomlib.generators.packaged import PACKAGED
 
@@ -29,7 +31,7 @@ seed: int = 0  # of the random numbers
 results: str = "results/by-hand/toy"  # where results go"""
 SETUP = """import numpy as np
 from matplotlib.figure import Figure
-from geomlib.results import Results, progress
+from geomlib.findings import Results, progress
 out = Results(results)
 values = np.random.default_rng(seed).random(positions)"""
 REST = (

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from geomlib.generators import styles
-from geomlib.generators.architectures import ARCHITECTURES, build, config_keys
-from geomlib.generators.base import Architecture, to_unit_range
+from geomlib.generators.architectures import ARCHITECTURES, build, config_keys, styles
+from geomlib.generators.architectures.base import Architecture, to_unit_range
 
 SMALL: dict[str, dict[str, Any]] = {
     "dcgan": {"latent_dim": 5, "dim_g": 2},

@@ -12,10 +12,11 @@ from scipy.io import wavfile
 from torch.nn import functional
 
 import geomlib
-from geomlib import figures, notebook, runner
-from geomlib.results import Results
-from geomlib.tones.data import LENGTH, SAMPLE_RATE
-from geomlib.tones.networks import encode_factors, load_tone_reader, log_spectrogram
+from geomlib import figures
+from geomlib.book import notebook, runner
+from geomlib.findings import Results
+from geomlib.worlds.tones.data import LENGTH, SAMPLE_RATE
+from geomlib.worlds.tones.networks import encode_factors, load_tone_reader, log_spectrogram
 
 SILENCE = round(0.15 * SAMPLE_RATE)
 PLAYERS = (
@@ -188,7 +189,7 @@ def test_spectrograms_stand_upright_on_one_scale() -> None:
 
 def test_a_player_names_itself_and_escapes_its_caption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
-    monkeypatch.setattr("geomlib.results._display", lambda data, metadata: shown.append(data["text/html"]))
+    monkeypatch.setattr("geomlib.findings.results._display", lambda data, metadata: shown.append(data["text/html"]))
     Results(tmp_path).audio("note", torch.zeros(8), 16000, caption='A note & "more" <loud>.')
     (page,) = shown
     text = "A note &amp; &quot;more&quot; &lt;loud&gt;."

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import geomlib
-from geomlib import axis_names
+from geomlib.findings import axis_names
 
 
 @pytest.fixture

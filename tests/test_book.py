@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from conftest import PAGES, ROOT, SETUP, write_notebook
 
-from geomlib import book, notebook, plans, runner
+from geomlib.book import build as book
+from geomlib.book import notebook, runner
+from geomlib.book import plan as plans
 
 LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "video": "src"}
 

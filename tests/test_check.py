@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import geomlib
-from geomlib.check import Report, Row, check_generator
+from geomlib.check.report import Report, Row, check_generator
 from geomlib.generators import build
 from geomlib.metric import estimate
 

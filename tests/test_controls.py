@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 import geomlib
-from geomlib import controls
-from geomlib.generators.spectral import SpectralLayer
-from geomlib.sequence import latents_for
+from geomlib.applications import controls
+from geomlib.generators.architectures.spectral import SpectralLayer
+from geomlib.generators.latents import latents_for
 
 Control = Callable[[geomlib.Generator, int], geomlib.Generator]
 CONTROLS: dict[str, Control] = {

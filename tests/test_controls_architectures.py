@@ -10,14 +10,14 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from geomlib.controls import matched_gaussian, reinitialised, shuffled
+from geomlib.applications.controls import matched_gaussian, reinitialised, shuffled
 from geomlib.distances import load_distance
 from geomlib.generators import Generator, build
 from geomlib.generators.architectures import ARCHITECTURES
-from geomlib.generators.biggan_deep import TruncatedNorm
+from geomlib.generators.architectures.biggan_deep import TruncatedNorm
+from geomlib.generators.architectures.spectral import SpectralLayer
 from geomlib.generators.interface import View
 from geomlib.generators.spaces import as_generator
-from geomlib.generators.spectral import SpectralLayer
 from geomlib.metric import metric_tensor
 
 GOLDEN = Path(__file__).parent / "golden"

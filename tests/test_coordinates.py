@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import geomlib
-from geomlib import coordinates
+from geomlib.applications import coordinates
 
 
 def metric(n: int = 6) -> geomlib.Metric:

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import geomlib
-from geomlib import directions
+from geomlib.applications import directions
 from geomlib.generators import analytic
 from geomlib.generators.architectures import build
 from geomlib.generators.spaces import as_generator

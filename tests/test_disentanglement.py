@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 import geomlib
-from geomlib import disentanglement as dis
+from geomlib.applications import disentanglement as dis
 from geomlib.bootstrap import bootstrap_interval
 from geomlib.homogeneity import random_frame
-from geomlib.shapes import FACTOR_NAMES, dataset, render, sample_factors
-from geomlib.shapes.networks import FactorReader, load_factor_reader
-from geomlib.tones.networks import load_tone_reader
+from geomlib.worlds.shapes import FACTOR_NAMES, dataset, render, sample_factors
+from geomlib.worlds.shapes.networks import FactorReader, load_factor_reader
+from geomlib.worlds.tones.networks import load_tone_reader
 
 SCORES = (dis.disentanglement, dis.completeness, dis.gap)
 
@@ -196,7 +196,7 @@ def test_factors_as_latents_are_found_again(reader: FactorReader) -> None:
 
 
 def test_tones_are_read_as_codes() -> None:
-    from geomlib.tones import data
+    from geomlib.worlds.tones import data
 
     factors = data.sample_factors(12, seed=0)
     reading = dis.read_tones(load_tone_reader())(data.render(factors))

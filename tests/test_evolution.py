@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 import geomlib
-from geomlib import coordinates, evolution
-from geomlib.shapes.networks import load_factor_reader
+from geomlib.applications import coordinates
+from geomlib.applications import search as evolution
+from geomlib.worlds.shapes.networks import load_factor_reader
 
 N = 6
 TOP = torch.arange(N, dtype=torch.float64) / 2

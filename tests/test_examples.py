@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import geomlib
-from geomlib.check import Row, check_generator
+from geomlib.check.report import Row, check_generator
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 HEALTHY = {

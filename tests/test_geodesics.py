@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 import geomlib
-from geomlib import curvature as bending
-from geomlib import geodesics
+from geomlib.applications import geodesics
+from geomlib.applications import riemannian as bending
 from geomlib.distances import Distance
 from geomlib.generators import analytic
 from geomlib.paths import metric_length

@@ -18,7 +18,7 @@ from torch.func import jvp, vmap
 from torch.nn import functional
 
 from geomlib.generators.architectures import ARCHITECTURES, build, config_keys
-from geomlib.generators.base import Architecture, to_unit_range
+from geomlib.generators.architectures.base import Architecture, to_unit_range
 from geomlib.generators.packaged import PACKAGED
 
 HERE = Path(__file__).parent

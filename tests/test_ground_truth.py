@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 import geomlib
-from geomlib import ground_truth, shapes
+from geomlib.applications import factors as ground_truth
 from geomlib.homogeneity import random_frame
-from geomlib.shapes.networks import FactorReader, Readings, load_factor_reader
+from geomlib.worlds import shapes
+from geomlib.worlds.shapes.networks import FactorReader, Readings, load_factor_reader
 
 COLUMNS = [shapes.FACTOR_NAMES.index(name) for name in ("x", "y", "size", "background_brightness")]
 

@@ -14,9 +14,9 @@ from torch import Tensor
 
 import geomlib
 from geomlib import Metric
+from geomlib.applications.inversion import METHODS, Inversion, invert
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
-from geomlib.inversion import METHODS, Inversion, invert
 
 SQUARES = Distance("sum of squares", lambda x: x.flatten(1))
 N, M = 6, 20

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import geomlib
+from geomlib.derivatives.jacobian import arithmetic
+from geomlib.derivatives.linearise import linearise
 from geomlib.generators.architectures import ARCHITECTURES
-from geomlib.linearise import linearise
 from geomlib.operators import PullbackOperator
-from geomlib.routes import arithmetic
 
 Function = Callable[[Tensor], Tensor]
 

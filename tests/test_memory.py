@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 import geomlib
-from geomlib.memory import LARGEST_TILE, Footprint, Plan, footprint, free_bytes, make_plan, parse_bytes
+from geomlib.derivatives.jacobian import Linearisation
+from geomlib.derivatives.tiling import LARGEST_TILE, Footprint, Plan, footprint, free_bytes, make_plan, parse_bytes
 from geomlib.metric import estimate
-from geomlib.routes import Linearisation
 
 MSE = geomlib.load_distance("mse")
 CPU = torch.device("cpu")

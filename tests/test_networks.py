@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import geomlib
-from geomlib import shapes
-from geomlib.shapes import networks, quality
+from geomlib.worlds import shapes
+from geomlib.worlds.shapes import networks, quality
 
 WEIGHTS = Path(geomlib.__file__).parent / "weights"
 

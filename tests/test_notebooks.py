@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
-from geomlib import notebook, parameters, runner
+from geomlib.book import notebook, parameters, runner
 
 NAMES = runner.experiments(ROOT)
 every_notebook = pytest.mark.parametrize("name", NAMES)

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import geomlib
-from geomlib.gram import gram, triangle
+from geomlib.derivatives.gram import gram, triangle
+from geomlib.derivatives.jacobian import arithmetic
 from geomlib.operators import FiniteDifferenceOperator, HessianOperator, PullbackOperator, metric_operator
-from geomlib.routes import arithmetic
 
 N = 5
 METHODS = ("pullback", "backward", "forward")
@@ -317,7 +317,7 @@ def test_a_triangle_in_float32_knows_small_eigenvalues(monkeypatch: pytest.Monke
     exact = torch.logspace(0, -4.5, 24, dtype=torch.float64)
     rows = (right * exact @ left.mT).float()
     assert triangle(rows).shape == (24, 24)
-    monkeypatch.setattr("geomlib.gram.slow_float64", lambda device: True)
+    monkeypatch.setattr("geomlib.derivatives.gram.slow_float64", lambda device: True)
     by_triangle = torch.linalg.eigvalsh(gram(rows, rows)).flip(0)
     assert float((by_triangle / exact.square() - 1).abs().max()) < 0.02
     lost = torch.linalg.eigvalsh((rows @ rows.mT).double()).flip(0)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from nbformat import v4
 
-from geomlib import literals, parameters
-from geomlib.parameters import Parameter
+from geomlib import _literals as literals
+from geomlib.book import parameters
+from geomlib.book.parameters import Parameter
 
 
 def notebook(folder: Path, *cells: str) -> Path:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from geomlib.pictures import read_image
+from geomlib.applications.pictures import read_image
 
 SIDE = 16
 RAMP = np.linspace(0, 1, SIDE * SIDE).reshape(SIDE, SIDE)

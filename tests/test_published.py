@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from geomlib.generators.architectures import build, config_keys
-from geomlib.generators.base import Architecture
+from geomlib.generators.architectures.base import Architecture
 from geomlib.generators.published import NOT_STATED, PUBLISHED, Published
 
 MANIFESTS = {path.stem: json.loads(path.read_text()) for path in (Path(__file__).parent / "checkpoints").glob("*.json")}

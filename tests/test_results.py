@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from scipy.io import wavfile
 
-from geomlib.results import DoesNotApply, Results, progress
+from geomlib.findings import DoesNotApply, Results, progress
 
 
 def drawing() -> Figure:

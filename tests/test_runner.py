@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import PARAMETERS, REST, SETUP, write_notebook
 
-from geomlib import notebook, plans, provenance, runner
+from geomlib.book import notebook, provenance, runner
+from geomlib.book import plan as plans
 
 DEFAULTS = {
     "generator": "shapes-dcgan", "space": "", "options": "", "weights": "", "positions": 3, "share": 0.5, "seed": 0
@@ -223,7 +224,7 @@ def test_a_notebook_that_shows_benchmarks_follows_them(toy: Path) -> None:
 
 
 READ = """import json
-from geomlib.runs import finished
+from geomlib.book.run import finished
 counts = {}
 for name in NAMES:
     for run, place in finished("results", "quick", name):

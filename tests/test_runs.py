@@ -10,7 +10,9 @@ import pytest
 from conftest import ROOT, SETUP, write_notebook
 
 import geomlib
-from geomlib import plans, runner, runs
+from geomlib.book import plan as plans
+from geomlib.book import run as runs
+from geomlib.book import runner
 from geomlib.generators.catalogue import EMBEDDED, known_defaults
 from geomlib.generators.packaged import PACKAGED
 from geomlib.generators.published import PUBLISHED

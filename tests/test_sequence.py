@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import geomlib
-from geomlib.sequence import RANGES, SEED, latents_for
+from geomlib.generators.latents import RANGES, SEED, latents_for
 
 G = geomlib.load_generator("sphere")
 

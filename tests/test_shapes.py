@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from geomlib import shapes
+from geomlib.worlds import shapes
 
 COLUMN = {name: index for index, name in enumerate(shapes.FACTOR_NAMES)}
 

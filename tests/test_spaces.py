@@ -19,10 +19,10 @@ from torch.func import grad, jacrev, jvp, vmap
 
 import geomlib
 from geomlib.generators import Generator, build, catalogue
-from geomlib.generators.base import Architecture, to_unit_range
+from geomlib.generators.architectures.base import Architecture, to_unit_range
+from geomlib.generators.architectures.styles import mean_style
 from geomlib.generators.published import PUBLISHED
 from geomlib.generators.spaces import SPACES, as_generator
-from geomlib.generators.styles import mean_style
 
 GOLDEN = Path(__file__).parent / "golden"
 PLAIN = ["dcgan", "pgan", "bigbigan", "deepsim_fc6", "deepsim_fc7", "deepsim_fc8", "deepsim_pool5"]

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 import geomlib
-from geomlib import _state, controls, coordinates, curvature, directions, eigen, geodesics, inversion
+from geomlib import _state, eigen
+from geomlib.applications import controls, coordinates, directions, geodesics, inversion
+from geomlib.applications import riemannian as curvature
 from geomlib.generators.spaces import as_generator
 
 
@@ -61,7 +63,7 @@ def tensors(result: object) -> list[Tensor]:
     return [x for value in getattr(result, "__dict__", {}).values() for x in tensors(value)]
 
 
-def check(report: geomlib.check.Report) -> Tensor:
+def check(report: geomlib.check.report.Report) -> Tensor:
     assert not report.problems
     text = next(row.finding for row in report.rows if row.name == "derivative")
     return torch.tensor([ord(letter) for letter in text])

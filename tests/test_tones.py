@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load_file
 
 import geomlib
-from geomlib import tones
 from geomlib.generators import build
-from geomlib.tones import networks, quality
-from geomlib.tones.data import HARMONICS, PEAK, PERIOD
+from geomlib.worlds import tones
+from geomlib.worlds.tones import networks, quality
+from geomlib.worlds.tones.data import HARMONICS, PEAK, PERIOD
 
 WEIGHTS = Path(geomlib.__file__).parent / "weights"
 TIME = torch.arange(tones.LENGTH, dtype=torch.float64) / tones.SAMPLE_RATE

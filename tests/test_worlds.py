@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 import geomlib
-from geomlib import controls, runner
+from geomlib.applications import controls
+from geomlib.book import runner
 from geomlib.generators import catalogue, told
 from geomlib.layers import activation_view
 

@@ -10,9 +10,9 @@ from shapes_gan import Recipe, main
 from torch import Tensor, nn
 from torch.nn import functional
 
-from geomlib import shapes
-from geomlib.generators.base import to_unit_range
-from geomlib.generators.biggan_deep import BigGANDeep, TruncatedNorm
+from geomlib.generators.architectures.base import to_unit_range
+from geomlib.generators.architectures.biggan_deep import BigGANDeep, TruncatedNorm
+from geomlib.worlds import shapes
 
 NOISE_DIM, CLASSES, STATISTICS, BATCHES = 48, len(shapes.SHAPES), 6, 2
 CONFIG = {

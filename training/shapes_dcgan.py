@@ -9,7 +9,7 @@ import torch
 from shapes_gan import Recipe, main, refresh_batch_norm
 from torch import Tensor, nn
 
-from geomlib.generators.base import to_unit_range
+from geomlib.generators.architectures.base import to_unit_range
 
 LATENT_DIM = 64
 

@@ -10,7 +10,7 @@ from supervised import factor_errors, factor_loss, fit, options, outputs, save
 from torch import Tensor
 from torch.nn import functional
 
-from geomlib.shapes.networks import CLASSES, FactorReader
+from geomlib.worlds.shapes.networks import CLASSES, FactorReader
 
 REAL_SEED, NEGATIVES_SEED, HELD_OUT_SEED, HELD_OUT_NEGATIVES_SEED = 1000, 1100, 2000, 2100
 NEGATIVES_PER_KIND = 4000
@@ -75,7 +75,7 @@ def main() -> None:
     card = {
         "name": chosen.out.stem,
         "what": "reads class (disc, square, triangle, none) and factors off a 64x64 image; only for measuring",
-        "architecture": "geomlib.shapes.networks.FactorReader: 5x5 convolution, 3 residual blocks, group norm, ReLU",
+        "architecture": "worlds.shapes.networks.FactorReader: 5x5 convolution, 3 residual blocks, group norm, ReLU",
         "data": {
             "real": {"count": chosen.images, "seed": REAL_SEED},
             "none": seeds_of(NEGATIVES_PER_KIND, NEGATIVES_SEED),

@@ -16,10 +16,10 @@ from supervised import fit, reading_loss, save
 from torch import Tensor, nn
 from trunk import CriticTrunk
 
-from geomlib import shapes
 from geomlib.generators import build
-from geomlib.shapes.networks import load_factor_reader
-from geomlib.shapes.quality import measure
+from geomlib.worlds import shapes
+from geomlib.worlds.shapes.networks import load_factor_reader
+from geomlib.worlds.shapes.quality import measure
 
 IMAGES = 100_000
 PENALTY = 2.0  # weight of the gradient penalty of a critic on pixels

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from geomlib import shapes
-from geomlib.shapes.data import _signed_distance
+from geomlib.worlds import shapes
+from geomlib.worlds.shapes.data import _signed_distance
 
 FOREGROUND_HUE = shapes.FACTOR_NAMES.index("foreground_hue")
 BACKGROUND_HUE = shapes.FACTOR_NAMES.index("background_hue")

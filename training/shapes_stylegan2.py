@@ -9,8 +9,8 @@ import torch
 from shapes_gan import Recipe, main
 from torch import Tensor, nn
 
-from geomlib.generators.base import to_unit_range
-from geomlib.generators.stylegan2 import StyleGAN2
+from geomlib.generators.architectures.base import to_unit_range
+from geomlib.generators.architectures.stylegan2 import StyleGAN2
 
 LATENT_DIM = 64
 CONFIG = {

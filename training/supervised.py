@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from geomlib import shapes
-from geomlib.provenance import processor, sha256
-from geomlib.shapes.networks import CODE_SIZE, decode_factors, encode_factors
+from geomlib.book.provenance import processor, sha256
+from geomlib.worlds import shapes
+from geomlib.worlds.shapes.networks import CODE_SIZE, decode_factors, encode_factors
 
 log = logging.getLogger(__name__)
 Curve = list[tuple[int, float]]

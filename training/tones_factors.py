@@ -8,9 +8,9 @@ from supervised import fit, options, save
 from tones_sounds import NEGATIVES, degrade, reading_loss
 from torch import Tensor
 
-from geomlib import tones
-from geomlib.tones.data import render
-from geomlib.tones.networks import CLASSES, ToneReader, decode_factors
+from geomlib.worlds import tones
+from geomlib.worlds.tones.data import render
+from geomlib.worlds.tones.networks import CLASSES, ToneReader, decode_factors
 
 REAL_SEED, NEGATIVES_SEED, HELD_OUT_SEED, HELD_OUT_NEGATIVES_SEED = 1000, 1100, 2000, 2100
 NEGATIVES_PER_KIND, NONE_SHARE = 1000, 0.4
@@ -85,7 +85,7 @@ def main() -> None:
     card = {
         "name": chosen.out.stem,
         "what": "reads the note (four, or none) and four factors off 1.024 s of sound at 16 kHz; only for measuring",
-        "architecture": "geomlib.tones.networks.ToneReader: log spectrogram, four convolutions over time, SiLU",
+        "architecture": "geomlib.worlds.tones.networks.ToneReader: log spectrogram, four convolutions over time, SiLU",
         "data": {
             "real": {"count": chosen.images, "seed": REAL_SEED},
             "none": {"count": NEGATIVES_PER_KIND, "kinds": kinds, "first seed": NEGATIVES_SEED},

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from geomlib.tones.data import HARMONICS, LENGTH, NOTES, PERIOD, SAMPLE_RATE, amplitudes, envelope, render
-from geomlib.tones.networks import CLASSES, encode_factors
+from geomlib.worlds.tones.data import HARMONICS, LENGTH, NOTES, PERIOD, SAMPLE_RATE, amplitudes, envelope, render
+from geomlib.worlds.tones.networks import CLASSES, encode_factors
 
 
 def uniform(count: int, low: float, high: float, noise: torch.Generator) -> Tensor:

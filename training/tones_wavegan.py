@@ -21,10 +21,10 @@ from tones_sounds import degrade, mix, reading_loss
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from geomlib import tones
 from geomlib.generators import build
-from geomlib.tones.networks import FLOOR, ToneReader, load_tone_reader, log_spectrogram, spectrogram
-from geomlib.tones.quality import measure
+from geomlib.worlds import tones
+from geomlib.worlds.tones.networks import FLOOR, ToneReader, load_tone_reader, log_spectrogram, spectrogram
+from geomlib.worlds.tones.quality import measure
 
 LATENT_DIM = 32
 CONFIG = {"latent_dim": LATENT_DIM, "model_size": 16, "upsample": False, "slice_len": tones.LENGTH}

@@ -5,7 +5,7 @@ Every embedded generator of images that was trained against such a critic was th
 
 from torch import Tensor, nn
 
-from geomlib.shapes.networks import CODE_SIZE
+from geomlib.worlds.shapes.networks import CODE_SIZE
 
 
 def _smooth_layer(inputs: int, outputs: int, stride: int) -> nn.Sequential:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from geomlib._checks import check_choice
+from geomlib._literals import convert
 from geomlib._state import isolated
 from geomlib.generators import analytic
 from geomlib.generators.architectures import build
@@ -27,7 +28,6 @@ from geomlib.generators.interface import Generator
 from geomlib.generators.packaged import PACKAGED, Packaged
 from geomlib.generators.published import PUBLISHED
 from geomlib.generators.spaces import AUDIO, SPACES, as_generator
-from geomlib.literals import convert
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 # Embedded generators, each with its default distance.

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from geomlib._blame import hidden_modules
 from geomlib._checks import check_choice, check_matrix
 from geomlib._state import isolated
-from geomlib.generators.base import OutputRange, to_unit_range
+from geomlib.generators.architectures.base import OutputRange, to_unit_range
 from geomlib.generators.checkpoints import state_hash
+from geomlib.generators.hidden import hidden_modules
 
 Sampler = Callable[[int, torch.Generator], Tensor]
 # How many latents a sampler is asked for, always, so that each sample is the beginning of all longer ones.
@@ -51,8 +51,8 @@ class Generator:
 
     `spaces` are the spaces that the network has and `space` is the one of these latents, the first by default.
     `deterministic=False` says that equal latents give different images, as with layer noise drawn at each call.
-    `world` says whose known factors the outputs show: "shapes" (images like those of `geomlib.shapes`, 3 x 64 x 64),
-    "tones" (sounds like those of `geomlib.tones`), or None: no factors are known.
+    `world` says whose known factors the outputs show: "shapes" (images like those of `worlds.shapes`, 3 x 64 x 64),
+    "tones" (sounds like those of `worlds.tones`), or None: no factors are known.
 
     Raises `ValueError` for another world, and for a module in training mode, or a callable that holds one (in a
     closure, an attribute or a global): batch statistics would tie the samples of a batch together.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from geomlib._checks import check_choice
-from geomlib.generators.tutorial_dcgan import EYE_COLOURS
+from geomlib.generators.architectures.tutorial_dcgan import EYE_COLOURS
 
 
 @dataclass(frozen=True)

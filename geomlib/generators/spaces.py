@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 from geomlib._checks import check_choice, check_matrix
 from geomlib._state import isolated
-from geomlib.generators import styles
-from geomlib.generators.base import Architecture
-from geomlib.generators.biggan_deep import BigGANDeep
+from geomlib.generators.architectures import styles
+from geomlib.generators.architectures.base import Architecture
+from geomlib.generators.architectures.biggan_deep import BigGANDeep
+from geomlib.generators.architectures.stylegan import StyleGAN
+from geomlib.generators.architectures.stylegan2 import StyleGAN2
+from geomlib.generators.architectures.tutorial_dcgan import ConditionalDCGAN
 from geomlib.generators.interface import Generator, Sampler
-from geomlib.generators.stylegan import StyleGAN
-from geomlib.generators.stylegan2 import StyleGAN2
-from geomlib.generators.tutorial_dcgan import ConditionalDCGAN
 from geomlib.generators.views import ClassView, LabelView, StyleView
 
 # The first space of each is the default; what is not here has the space "z" alone.

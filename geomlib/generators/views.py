@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from geomlib.generators.biggan_deep import BigGANDeep
+from geomlib.generators.architectures.biggan_deep import BigGANDeep
+from geomlib.generators.architectures.stylegan import StyleGAN
+from geomlib.generators.architectures.stylegan2 import StyleGAN2
+from geomlib.generators.architectures.styles import truncate
+from geomlib.generators.architectures.tutorial_dcgan import ConditionalDCGAN
 from geomlib.generators.interface import View
-from geomlib.generators.stylegan import StyleGAN
-from geomlib.generators.stylegan2 import StyleGAN2
-from geomlib.generators.styles import truncate
-from geomlib.generators.tutorial_dcgan import ConditionalDCGAN
 
 
 class StyleView(View):

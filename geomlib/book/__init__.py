@@ -1,0 +1,1 @@
+"""The machine that runs notebooks and builds the book; nothing in it computes a result."""

@@ -1,0 +1,244 @@
+"""Builds the Jupyter Book from executed notebooks; a build that fails leaves the earlier book as it was."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+from geomlib.book import notebook, runner
+from geomlib.book.plan import DEFAULT_GENERATOR, Asked, comparisons, run_of
+from geomlib.generators import archives
+from geomlib.generators.packaged import PACKAGED
+
+FALLBACK = "shapes-dcgan"  # comes with the package
+EXECUTED = Path("book") / "executed"
+RECORD = "execution_record"
+LEADING = "interpretable_axes"  # its pictures come first on the landing page
+
+
+class BookError(RuntimeError):
+    """The book could not be built; the message holds what Sphinx warned of."""
+
+
+def pages(root: Path) -> list[str]:
+    """The experiments that ``_toc.yml`` places in the book, in its order."""
+    listed = re.findall(r"file:\s*book/executed/(\w+)", (root / "_toc.yml").read_text(encoding="utf-8"))
+    return [name for name in listed if name != RECORD]
+
+
+def build(
+    *,
+    settings: Mapping[str, Any] | None = None,
+    force: bool = False,
+    root: Path | None = None,
+    threads: int = 1,
+    say: runner.Say = print,
+) -> Path:
+    """Run what is stale of the book, with the runs that it compares, and build it; returns its first page.
+
+    The default run goes to ``_build/html``, any other to ``_build/<run>/html``.  Where no generator is given and the
+    default one is neither in the cache nor to be fetched, the book is about ``FALLBACK``, and every page says so.
+    Further runs of packaged networks that are not here are left out.
+
+    Args:
+        settings: values of `plans.SHARED`, as far as given.
+        force: run also the experiments that are not stale.
+        root: the project; default: the one around the working directory.
+        threads: of each notebook; see `runner.run_plans`.
+        say: takes one line at a time.
+
+    Raises:
+        ValueError: see `runner.run`.
+        runner.NotebookError: an experiment failed.
+        BookError: Sphinx warned or failed, or an executed notebook holds an error.
+    """
+    root = root or runner.find_project()
+    chosen = dict(settings or {})
+    banner = ""
+    if not chosen.get("generator") and not chosen.get("default_generator"):
+        chosen["default_generator"], banner = first_generator(say)
+    with chdir(root):
+        asked: Asked = {}
+        plans = [runner.make_plan(root, name, chosen, {}, asked) for name in pages(root)]
+        further = [
+            plan for plan in comparisons(root, str(chosen.get("profile") or "quick"), asked) if _is_here(plan, say)
+        ]
+        run = run_of(chosen, asked)
+        is_default = run == run_of({key: one for key, one in chosen.items() if key == "default_generator"}, asked)
+    folders = runner.run_plans(root, [*plans, *further], force=force, threads=threads, say=say)[: len(plans)]
+    with chdir(root):
+        collect(folders, about=run.network)
+        say("book: building")
+        place = Path("_build") / ("html" if is_default else f"{run.name}/html")
+        _render(place, banner)
+    return root / place / "index.html"
+
+
+def first_generator(say: runner.Say = print) -> tuple[str, str]:
+    """The generator of a book for which none is given, and what every page says if it is not the usual one, else ""."""
+    if not archives.is_here(DEFAULT_GENERATOR):
+        say(f"book: fetching {DEFAULT_GENERATOR}")
+        try:
+            archives.fetch(DEFAULT_GENERATOR)
+        except (OSError, ValueError) as error:
+            say(f"book: about {FALLBACK}, which comes with the package: {error}")
+            return FALLBACK, (
+                f"This edition is about {FALLBACK}, a small network that the project trained itself: the network that "
+                "the book is usually about could not be had."
+            )
+    return DEFAULT_GENERATOR, ""
+
+
+def _is_here(plan: runner.Plan, say: runner.Say) -> bool:
+    """Whether the weights of a further run are here; said where not."""
+    generator = str(plan.parameters.get("generator", ""))
+    here = generator not in PACKAGED or archives.is_here(generator)
+    if not here:
+        say(f"{plan.label}: left out, {generator} is not here; `geomlib fetch {generator}` brings it")
+    return here
+
+
+def collect(folders: Sequence[Path], about: str = "") -> None:
+    """Copy executed notebooks and figures to ``book/executed/`` and write the execution record there.
+
+    The landing page begins with ``book/landing/<about>.md``, where there is such a file: what is said of one network
+    stands there and nowhere else.
+
+    Raises:
+        BookError: an executed notebook holds an error.
+    """
+    shutil.rmtree(EXECUTED, ignore_errors=True)
+    for folder in folders:
+        source = folder / f"{folder.name}.ipynb"
+        if notebook.errors(notebook.read(source)):
+            raise BookError(f"{source} holds an error; run `geomlib run {folder.name} --force`")
+        figures = EXECUTED / folder.name
+        figures.mkdir(parents=True)
+        shutil.copyfile(source, EXECUTED / source.name)
+        for figure in folder.glob("*.png"):
+            shutil.copyfile(figure, figures / figure.name)
+    (EXECUTED / "highlights.md").write_text(_highlights(folders), encoding="utf-8", newline="\n")
+    own = Path("book") / "landing" / f"{about}.md"
+    landing = own if own.is_file() else own.with_name("other.md")
+    if landing.is_file():
+        shutil.copyfile(landing, EXECUTED / "landing.md")
+    manifests = [json.loads((folder / "manifest.json").read_text(encoding="utf-8")) for folder in folders]
+    EXECUTED.mkdir(parents=True, exist_ok=True)
+    (EXECUTED / f"{RECORD}.md").write_text(execution_record(manifests), encoding="utf-8", newline="\n")
+
+
+def _highlights(folders: Sequence[Path]) -> str:
+    """What the landing page tells of each experiment that applies to the run's generator, from `book/highlights/`."""
+
+    def quote(match: re.Match[str]) -> str:
+        """Caption or alternative text of a figure, as its notebook gave it."""
+        of = next(folder for folder in folders if folder.name == match[2])
+        return str(json.loads((of / "summary.json").read_text(encoding="utf-8"))["figures"][match[3]][match[1]])
+
+    parts = []
+    for folder in sorted(folders, key=lambda folder: folder.name != LEADING):
+        prose = Path("book") / "highlights" / f"{folder.name}.md"
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        if prose.is_file() and "does_not_apply" not in summary:
+            parts.append(re.sub(r"<<(caption|alt) (\w+) (\w+)>>", quote, prose.read_text(encoding="utf-8")))
+    return "\n".join(parts) or "None of the experiments applies to this generator.\n"
+
+
+def execution_record(manifests: Sequence[Mapping[str, Any]]) -> str:
+    """The page that says how, where and in what time each experiment ran."""
+
+    def row(cells: Sequence[object]) -> str:
+        return "| " + " | ".join("–" if cell in (None, "") else str(cell) for cell in cells) + " |"
+
+    def memory(size: int | None) -> str:
+        return "–" if size is None else f"{size / 2**30:.2f} GiB"
+
+    def commit(one: Mapping[str, Any]) -> str:
+        return f"`{one['commit'][:10]}`{' and changes' if one['dirty'] else ''}" if one["commit"] else "–"
+
+    def about(one: Mapping[str, Any], *keys: str) -> str:
+        """What the run is about, where the experiment takes a generator or distance."""
+        return ", ".join(str(one["about"][key]) for key in keys if one["about"][key])
+
+    header = ["Experiment", "Generator", "Distance", "Positions", "Seed", "Seconds", "Peak memory", "Commit"]
+    rows = [
+        [
+            f"{{doc}}`{one['experiment'].replace('_', ' ')} <{one['experiment']}>`",
+            about(one, "network", "space", "options") if "generator" in one["parameters"] else None,
+            about(one, "distance") if "distance" in one["parameters"] else None,
+            one["parameters"].get("positions"),
+            one["seed"],
+            f"{one['seconds']:.1f}",
+            memory(one["peak_memory"]),
+            commit(one),
+        ]
+        for one in manifests
+    ]
+    machines = sorted({f"{one['device']}, {one['threads']} threads of {one['cores']} cores" for one in manifests})
+    versions = sorted({", ".join(f"{k} {v}" for k, v in one["versions"].items()) for one in manifests})
+    total = sum(one["seconds"] for one in manifests)
+    return "\n".join(
+        [
+            "# Execution record",
+            "",
+            "Each page of this book that shows a result is a notebook that ran as follows. On one machine with the "
+            "same number of threads the numbers repeat exactly; times do not, and stand nowhere else in the book.",
+            "",
+            row(header),
+            row(["---"] * len(header)),
+            *map(row, rows),
+            "",
+            f"All experiments together took {total:.0f} s.",
+            "",
+            "Machine",
+            *(f": {machine}" for machine in machines),
+            "",
+            "Software",
+            *(f": {version}" for version in versions),
+            "",
+        ]
+    )
+
+
+def _render(place: Path, banner: str = "") -> None:
+    """Build into a folder of its own and swap it in; a banner stands on every page."""
+    import yaml
+
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=place.parent) as staging:
+        config = yaml.safe_load(Path("_config.yml").read_text(encoding="utf-8"))
+        if banner:
+            options = config["sphinx"]["config"].setdefault("html_theme_options", {})
+            options["announcement"] = html.escape(banner)
+        settings = Path(staging) / "config.yml"
+        settings.write_text(yaml.safe_dump(config), encoding="utf-8")
+        start = "from jupyter_book.cli.main import main; main()"  # this environment's, whatever the PATH holds
+        command = [sys.executable, "-c", start, "build", ".", "--config", str(settings), "--path-output", staging]
+        sphinx = subprocess.run(
+            [*command, "-W", "-n", "--keep-going"], capture_output=True, text=True, encoding="utf-8", check=False
+        )
+        if sphinx.returncode:
+            lines = notebook.ESCAPES.sub("", sphinx.stdout + sphinx.stderr).splitlines()
+            told = [line for line in lines if re.search("WARNING|ERROR|rror:", line)] or lines[-20:]
+            raise BookError("the book was not built; the earlier one, if any, is as it was\n" + "\n".join(told))
+        _drop_fonts(Path(staging) / "_build" / "html")
+        earlier = Path(staging) / "earlier"
+        if place.exists():
+            place.rename(earlier)
+        (Path(staging) / "_build" / "html").rename(place)
+
+
+def _drop_fonts(site: Path) -> None:
+    """A browser that opens a page from the disk blocks icon fonts and complains; a script draws the icons anyway."""
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(re.sub(r'<link rel="preload" as="font"[^>]*>\n?', "", text), encoding="utf-8", newline="\n")
+    for style in site.glob("_static/vendor/fontawesome/*/css/all.min.css"):
+        style.write_text(re.sub(r"@font-face\{[^}]*\}", "", style.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,212 @@
+"""What one run of a notebook is: its parameters, what it reads, and the fingerprint that tells whether it is stale."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from geomlib._literals import generator_options, options_text
+from geomlib.book import notebook, parameters, provenance
+from geomlib.book.run import Resolved, Run, describe, finished
+
+Asked = dict[Any, Resolved]
+
+SHARED = ("generator", "space", "options", "weights", "distance", "device", "seed", "profile")
+PROFILES = ("quick", "paper", "smallest")
+DEFAULT_GENERATOR = "dcgan-portraits"
+# What decides how notebooks are run, and not what they compute, draw or say.
+MACHINE = ("book", "check", "cli.py")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One notebook with all its parameters, and the run that it is part of."""
+
+    experiment: str
+    given: dict[str, Any]  # what differs from the notebook's own defaults
+    parameters: dict[str, Any]  # all but `results`
+    settings: dict[str, Any]  # the shared ones, whether or not the notebook has them
+    reads: tuple[str, ...]  # what it declares to read: experiments, "*" for all others, patterns of files (with a /)
+    run: Run
+
+    @property
+    def folder(self) -> Path:
+        """Where its results go, relative to the project."""
+        return Path("results") / self.run.name / self.experiment
+
+    @property
+    def label(self) -> str:
+        """How messages call the plan: its experiment, and of its run what was asked for."""
+        keys = ("generator", "weights", "space", "options", "distance")
+        which = [str(self.settings[key]) for key in keys if self.settings.get(key)]
+        return f"{self.experiment} ({', '.join(which)})" if which else self.experiment
+
+    @property
+    def source(self) -> Path:
+        """The notebook."""
+        return Path("notebooks") / f"{self.experiment}.ipynb"
+
+    def reads_from(self, experiment: str) -> bool:
+        """Whether the notebook reads what this experiment left, and so has to run after it."""
+        return experiment != self.experiment and ("*" in self.reads or experiment in self.reads)
+
+    def sources(self) -> dict[str, str]:
+        """Hashes of the files outside the package that the run depends on."""
+        return provenance.source_files(*self.run.sources)
+
+    def fingerprint(self) -> str:
+        """Hash of the notebook's source, parameters, what it reads, numerics of geomlib, sources, and versions.
+
+        A space or distance that is not given counts as the one that it is resolved to.
+        """
+        package = provenance.PACKAGE
+        modules = sorted(path for path in package.rglob("*.py") if path.relative_to(package).parts[0] not in MACHINE)
+        parts: list[str | bytes] = [notebook.source_text(notebook.read(self.source))]
+        for reads in self.reads:
+            read = sorted(Path().glob(reads)) if "/" in reads else []
+            parts += [part for path in read for part in (path.as_posix(), provenance.sha256(path))]
+        for name in filter(self.reads_from, experiments(Path())):
+            for run, folder in finished("results", self.run.profile, name):
+                files = sorted({*folder.glob("summary.json"), *folder.glob("arrays.npz")})
+                parts += [run.name, name, *map(provenance.sha256, files)]
+        resolved = {key: getattr(self.run, key) for key in ("space", "distance") if not self.parameters.get(key)}
+        named = self.parameters | {key: value for key, value in resolved.items() if key in self.parameters}
+        parts += [json.dumps(part, sort_keys=True) for part in (named, self.sources(), provenance.versions())]
+        for module in modules:
+            parts += [module.relative_to(package).as_posix(), module.read_bytes()]
+        return provenance.digest(parts)
+
+    def is_current(self) -> bool:
+        """Whether the results are there, as they were written, and from this very fingerprint."""
+        try:
+            manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
+            whole = all(provenance.sha256(self.folder / name) == sha for name, sha in manifest["files"].items())
+        except (OSError, ValueError, KeyError):
+            return False
+        return bool(whole and manifest["fingerprint"] == self.fingerprint())
+
+
+def experiments(root: Path) -> list[str]:
+    """Names of the notebooks of a project."""
+    return sorted(path.stem for path in (root / "notebooks").glob("*.ipynb"))
+
+
+def run_of(settings: Mapping[str, Any], asked: Asked | None = None) -> Run:
+    """The run that settings ask for; see `runs.describe`, which tells what is raised."""
+    weights, space, distance = (str(settings.get(key) or "") for key in ("weights", "space", "distance"))
+    generator = str(settings.get("generator") or default_generator(settings))
+    options, profile = _options_line(settings.get("options") or ""), str(settings.get("profile") or "quick")
+    return describe(generator, weights, space, options, distance, profile, {} if asked is None else asked)
+
+
+def default_generator(settings: Mapping[str, Any], declared: str = DEFAULT_GENERATOR) -> str:
+    """The generator where settings name none: the one that a notebook declares.
+
+    In the place of ``DEFAULT_GENERATOR`` stands the setting ``default_generator``, if any.
+    """
+    return str(settings.get("default_generator", declared)) if declared == DEFAULT_GENERATOR else declared
+
+
+def make_plan(
+    root: Path, experiment: str, settings: Mapping[str, Any], given: Mapping[str, Any], asked: Asked | None = None
+) -> Plan:
+    """Check and complete the parameters of one experiment; explicit ones win over settings, settings over the profile.
+
+    Args:
+        root: the project, which is the working directory.
+        experiment: name of a notebook.
+        settings: values of ``SHARED``; a notebook takes those that it has. Options are one line or a dictionary.
+        given: parameters of this experiment, each of which it must have.
+        asked: see `runs.describe`.
+
+    Raises:
+        ValueError: an unknown experiment, profile or parameter, a value that cannot be of its declared type, a setting
+            that changes the generator and that the notebook would not hand on, or see `runs.describe`.
+        FileNotFoundError: see `runs.describe`.
+    """
+    source = root / "notebooks" / f"{experiment}.ipynb"
+    if not source.is_file():
+        raise ValueError(f"no experiment {experiment!r}; there are: {', '.join(experiments(root))}")
+    profile = str(settings.get("profile") or "quick")
+    if profile not in PROFILES:
+        raise ValueError(f"no profile {profile!r}; there are: {', '.join(PROFILES)}")
+    known = parameters.inspect(source)
+    if "results" not in known:
+        raise ValueError(f"{experiment}: its cell tagged 'parameters' does not declare `results: str`")
+    settings = {key: value for key, value in settings.items() if value not in (None, "")} | {"profile": profile}
+    if "options" in settings:
+        settings["options"] = _options_line(settings["options"])
+    if "generator" in known:
+        for key in ("space", "options", "weights"):
+            if settings.get(key) and key not in known:
+                raise ValueError(f"{experiment}: takes a generator but no {key}; declare `{key}: str` beside it")
+    declared = notebook.read(source)["metadata"].get("geomlib", {})
+    reads, overrides = declared.get("reads", []), declared.get(profile, {})
+    if not isinstance(reads, list):
+        raise ValueError(f"{experiment}: metadata.geomlib.reads: expected a list of names, got {reads!r}")
+    shared = {key: value for key, value in settings.items() if key in known}
+    values = {key: one.default for key, one in known.items()}
+    if "generator" in known:
+        values["generator"] = default_generator(settings, str(known["generator"].default))
+    values |= parameters.check(experiment, known, {**overrides, **shared, **given})
+    if "options" in values and "generator" in values:
+        values["options"] = _options_line(values["options"])
+    del values["results"]
+    changed = {key: value for key, value in values.items() if value != known[key].default}
+    named = {key: values[key] for key in SHARED if key in values}
+    chosen = settings | {key: value for key, value in named.items() if key in given}
+    return Plan(experiment, changed, values, chosen, tuple(reads), run_of(settings | named, asked))
+
+
+def _options_line(options: str | Mapping[str, Any]) -> str:
+    """Options in the one form in which equal ones are equal."""
+    return options_text(generator_options(options) if isinstance(options, str) else options)
+
+
+def comparisons(root: Path, profile: str, asked: Asked | None = None) -> list[Plan]:
+    """The further runs that the book compares, from `notebooks/runs.json`: each experiment there on each generator.
+
+    A run may name experiments of its own, and parameters of these.
+
+    Raises:
+        ValueError: see `make_plan`.
+    """
+    source = root / "notebooks" / "runs.json"
+    if not source.is_file():
+        return []
+    wanted = json.loads(source.read_text(encoding="utf-8"))
+    plans = []
+    for run in wanted["runs"]:
+        settings = {key: value for key, value in run.items() if key in SHARED} | {"profile": profile}
+        given = {key: value for key, value in run.items() if key not in (*SHARED, "experiments")}
+        names = run.get("experiments", wanted["experiments"])
+        plans += [make_plan(root, name, settings, given, asked) for name in names]
+    return plans
+
+
+def stages(plans: Sequence[Plan]) -> list[list[Plan]]:
+    """The plans in groups, each of which reads only what earlier ones leave.
+
+    Raises:
+        ValueError: some read each other in a circle.
+    """
+    left, ordered = list(plans), []
+    while left:
+        names = {plan.experiment for plan in left}
+        ready = [plan for plan in left if not any(map(plan.reads_from, names))]
+        if not ready:
+            raise ValueError(f"these read each other in a circle: {', '.join(_circle(left))}")
+        ordered.append(ready)
+        left = [plan for plan in left if plan not in ready]
+    return ordered
+
+
+def _circle(plans: Sequence[Plan]) -> list[str]:
+    """Names along a circle among plans, none of which is ready."""
+    walked = [plans[0]]
+    while True:
+        following = next(plan for plan in plans if walked[-1].reads_from(plan.experiment))
+        if following in walked:
+            return [plan.experiment for plan in walked[walked.index(following) :]]
+        walked.append(following)

@@ -1,0 +1,131 @@
+"""Executes one plan in a process of its own: its results appear whole or not at all."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from geomlib.book import notebook, provenance
+from geomlib.book.plan import Plan
+from geomlib.findings.results import PROGRESS_FILE
+
+Say = Callable[[str], None]
+
+
+class NotebookError(RuntimeError):
+    """A notebook failed; the message shows the cell and the error."""
+
+
+def execute(root: Path, plan: Plan, threads: int, say: Say) -> float:
+    """Run one notebook into a folder beside the final one and swap it in; returns seconds.
+
+    Raises:
+        NotebookError: it failed; earlier results are as they were.
+    """
+    plan.folder.parent.mkdir(parents=True, exist_ok=True)
+    fingerprint, sources = plan.fingerprint(), plan.sources()  # before the run: what is edited meanwhile counts as new
+    with tempfile.TemporaryDirectory() as scratch, _staging(plan.folder) as staging:
+        request: dict[str, Any] = {
+            "notebook": str(root / plan.source),
+            "output": str(Path(scratch) / "executed.ipynb"),
+            "record": str(Path(scratch) / "record.json"),
+            "parameters": plan.given | {"results": staging.as_posix()},
+            "root": str(root),
+        }
+        log = _in_own_process(request, Path(scratch), threads, lambda text: say(f"{plan.label}:   {text}"))
+        output, record_file = Path(request["output"]), Path(request["record"])
+        if not record_file.is_file():
+            raise NotebookError(f"{plan.label}: its process ended without a result\n{log[-3000:]}")
+        record = json.loads(record_file.read_text(encoding="utf-8"))
+        executed = notebook.read(output)
+        failures = [one for one in notebook.errors(executed) if one[2]["ename"] != notebook.NOT_APPLICABLE]
+        if failures or (record.pop("failed") and not notebook.errors(executed)):
+            kept = Path("results/.failed") / plan.source.name
+            kept.parent.mkdir(exist_ok=True)
+            shutil.copyfile(output, kept)
+            shown = [notebook.describe(plan.experiment, *one) for one in failures[:1]] or [log[-3000:]]
+            raise NotebookError(f"{shown[0]}\n\n  the notebook as it stopped: {kept}")
+        here = json.dumps(str(root) + os.sep)[1:-1]
+        paths = {staging.as_posix(): plan.folder.as_posix(), here: ""}
+        text = notebook.normalise(executed, plan.experiment, paths)
+        (staging / plan.source.name).write_text(text, encoding="utf-8", newline="\n")
+        manifest = _manifest(root, plan, threads, record) | {"fingerprint": fingerprint, "sources": sources}
+        manifest["files"] = {path.name: provenance.sha256(path) for path in sorted(staging.iterdir())}
+        (staging / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return float(record["seconds"])
+
+
+@contextlib.contextmanager
+def _staging(final: Path) -> Iterator[Path]:
+    """A new folder that takes the place of ``final`` when the block ends well, and vanishes when it does not."""
+    staging = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
+    staging.chmod(0o755)
+    try:
+        yield staging
+        earlier = staging.with_name(staging.name + "-earlier")
+        if final.exists():
+            final.rename(earlier)
+        staging.rename(final)
+        shutil.rmtree(earlier, ignore_errors=True)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _in_own_process(request: dict[str, Any], scratch: Path, threads: int, say: Say) -> str:
+    """Execute a request, passing on the notebook's progress; returns what the process printed."""
+    request_file, log, progress = scratch / "request.json", scratch / "log", scratch / "progress"
+    request_file.write_text(json.dumps(request), encoding="utf-8")
+    environment = os.environ | {
+        PROGRESS_FILE: str(progress),
+        "IPYTHONDIR": str(scratch / "ipython"),  # no one's start-up files
+        "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, not one that a user registered
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # a warning that would land in the notebook
+        "PYTHONHASHSEED": "0",
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+    }
+    with log.open("wb") as stream:
+        command = [sys.executable, "-P", str(provenance.PACKAGE / "execute.py"), str(request_file)]
+        process = subprocess.Popen(command, stdout=stream, stderr=stream, env=environment, cwd=request["root"])
+        told, last = "", 0.0
+        try:
+            while process.poll() is None:
+                time.sleep(0.1)
+                text = progress.read_text(encoding="utf-8") if progress.is_file() else ""
+                if text and text != told and time.monotonic() - last > 5:
+                    told, last = text, time.monotonic()
+                    say(text)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+    return log.read_text(encoding="utf-8", errors="replace")
+
+
+def _manifest(root: Path, plan: Plan, threads: int, record: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    revision, dirty = provenance.commit(root)
+    processor, device = provenance.processor(), plan.parameters.get("device", "cpu")
+    return record | {
+        "experiment": plan.experiment,
+        "run": plan.run.name,
+        "about": dataclasses.asdict(plan.run),
+        "parameters": plan.parameters,
+        "seed": plan.parameters.get("seed"),
+        "commit": revision,
+        "dirty": dirty,
+        "versions": provenance.versions(),
+        "processor": processor,
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else processor,
+    }

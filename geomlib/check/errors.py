@@ -1,0 +1,35 @@
+"""Which operation of which layer is to blame for an error."""
+
+import re
+import traceback
+from pathlib import Path
+
+import torch
+from torch import nn
+
+_TORCH, _HERE = Path(torch.__file__).parent, Path(__file__).parents[1]
+_OPERATION = re.compile(r"forward AD with (\S+) that|derivative for '?(?:aten::)?(\w+)'? is not|vmap over (\w+),")
+_RANDOM = "called random operation"
+
+
+def one_line(error: BaseException) -> str:
+    """The first sentence of an error's text."""
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return first.split(". ")[0].rstrip(".")
+
+
+def blame(error: BaseException, modules: dict[str, nn.Module]) -> str:
+    """What an error says, with the layer and the line of the user's own code in which it arose."""
+    match = _OPERATION.search(str(error))
+    operation = next(filter(None, match.groups()), "") if match else ""
+    told = f"{operation} has no such rule" if operation else one_line(error)
+    told = "it draws random numbers" if _RANDOM in told else told
+    names = {id(module): name for name, module in modules.items()}
+    layer = line = ""
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        path = Path(frame.f_code.co_filename)
+        layer = names.get(id(frame.f_locals.get("self")), layer)
+        if not {_TORCH, _HERE} & set(path.parents):
+            line = f"{path.name}:{number}"
+    place = ", ".join(filter(None, [layer, line]))
+    return f"{told} ({place})" if place else told

@@ -1,0 +1,197 @@
+"""The trials: each looks at one property of a generator, from its latents to its derivative."""
+
+import copy
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from geomlib._checks import check_finite
+from geomlib.check.errors import blame
+from geomlib.distances import Distance
+from geomlib.generators.hidden import hidden_modules
+from geomlib.generators.interface import Generator
+
+Verdict = tuple[bool | None, str, str]  # passed (None: a note), the finding, what to do
+COUNT = 2  # latents that are tried: fewer than channels, so that a lost batch axis shows
+SATURATED, SOME_SATURATED = 0.25, 0.02  # shares of values at an end of the range: a problem, a note
+
+
+@dataclass
+class Trial:
+    """What the checks share, filled in as they pass."""
+
+    generator: Generator
+    distance: Distance | None
+    seed: int
+    latents: Tensor = field(init=False)
+    images: Tensor = field(init=False)
+    fresh_noise: bool = False
+    route: str = ""
+
+    def tolerance(self) -> float:
+        """How far values that should be equal may differ: the root of the rounding unit, in units of the images."""
+        return math.sqrt(torch.finfo(self.images.dtype).eps) * max(1.0, float(self.images.abs().max()))
+
+    def modules(self) -> dict[str, nn.Module]:
+        return hidden_modules(self.generator.module)
+
+    def vector(self, z: Tensor) -> Tensor:
+        """What the metric differentiates: the features of the image of one latent `z`, or else its values."""
+        image = self.generator(z[None])
+        features = getattr(self.distance, "features", None)
+        return features(image)[0] if callable(features) else image.flatten()
+
+
+def try_latents(trial: Trial) -> Verdict:
+    trial.latents, again = (trial.generator.sample(COUNT, trial.seed) for _ in range(2))
+    check_finite("latents", trial.latents)
+    if not torch.equal(trial.latents, again):
+        return False, "Two draws from one seed differ.", "Draw from the torch.Generator that the sampler is given."
+    if bool((trial.latents == trial.latents[0]).all()):
+        return False, "All latents of a draw are the same.", "Let the sampler return `count` different latents."
+    return True, f"{trial.generator.latent_dim} coordinates, the same for a seed.", ""
+
+
+def try_training_mode(trial: Trial) -> Verdict:
+    training = [name for name, module in trial.modules().items() if module.training]
+    if training:
+        return False, f"In training mode: {', '.join(training[:3])} ({len(training)} in all).", "Call .eval() on it."
+    return True, "No module is in training mode.", ""
+
+
+def try_shape(trial: Trial) -> Verdict:
+    generator = trial.generator
+    with torch.no_grad():
+        raw = generator.module(trial.latents.clone())
+        if not isinstance(raw, Tensor):
+            return False, f"It returns {type(raw).__name__}, not a tensor.", "Return the image alone."
+        if not raw.is_floating_point():
+            return False, f"It returns {raw.dtype}, which has no derivative.", "Return values before they are rounded."
+        trial.images = generator(trial.latents)
+    shape = tuple(trial.images.shape)
+    if shape[:1] != (COUNT,):
+        return False, f"{COUNT} latents give an output of shape {shape}.", "Keep the batch as the first axis."
+    if len(shape) == 4:
+        if shape[1] > 4 and shape[3] in (1, 3):
+            return False, f"{shape} looks like channels last.", "Return (B, C, H, W): .permute(0, 3, 1, 2)."
+        return True, f"Images (B, {', '.join(map(str, shape[1:]))}), {trial.images.dtype}.", ""
+    if generator.output_range is not None:
+        return False, f"{shape} is no (B, C, H, W).", "Return that; for sound (B, C, L) pass output_range=None."
+    if len(shape) == 3:
+        return True, f"Sound (B, {shape[1]}, {shape[2]}), {trial.images.dtype}.", ""
+    return None, f"A raw output {shape}: neither images nor sound.", "Use a distance that takes it, such as mse."
+
+
+def try_finite(trial: Trial) -> Verdict:
+    check_finite("output", trial.images)
+    return True, "All values are finite.", ""
+
+
+def try_range(trial: Trial) -> Verdict:
+    generator, images = trial.generator, trial.images
+    low, high = float(images.min()), float(images.max())
+    if generator.output_range is None:
+        if images.ndim == 3 and max(-low, high) > 1 + 1e-3:
+            return False, f"Sound goes from {low:.3g} to {high:.3g}, outside [-1, 1].", "Scale it, or end in tanh."
+        return True, f"Raw values from {low:.3g} to {high:.3g}, taken as they are.", ""
+    unclamped = copy.copy(generator)
+    unclamped.clamp = False
+    with torch.no_grad():
+        values = unclamped(trial.latents)
+    given = f"output_range={generator.output_range}"
+    outside = float(((values < -1e-3) | (values > 1 + 1e-3)).double().mean())
+    if outside and not generator.clamp:
+        return False, f"{outside:.1%} of the values are outside [0, 1].", f"Set another {given}, or clamp=True."
+    saturated = float(((values <= 0) | (values >= 1)).double().mean())
+    found = f"Values from {low:.3g} to {high:.3g}, {saturated:.1%} at or beyond an end of the range."
+    if saturated > SATURATED:
+        return False, found, f"There the derivative is zero: is {given} what the network returns, and is it trained?"
+    if saturated > SOME_SATURATED:
+        return None, found, "There the derivative is zero."
+    if low > 0.45:
+        return None, found, f"The lower half is empty: is {given} what the network returns?"
+    return True, found, ""
+
+
+def try_determinism(trial: Trial) -> Verdict:
+    with torch.no_grad():
+        change = float((trial.generator(trial.latents) - trial.images).abs().max())
+    if not getattr(trial.generator, "deterministic", True):
+        trial.fresh_noise = True
+        return (
+            None,
+            f"Declared random: values change by {change:.2g}.",
+            "Use method='backward', or fix the noise.",
+        )
+    if change > trial.tolerance():
+        return (
+            False, f"The same latents give other images: values change by up to {change:.2g}{_drawn_in(trial)}.",
+            "Fix what that layer draws (dropout, noise), or pass Generator(deterministic=False) if it is meant.",
+        )  # fmt: skip
+    if change:
+        return None, f"Repeats to within rounding, {change:.2g}.", "torch.use_deterministic_algorithms(True) helps."
+    return True, "The same latents give the same images.", ""
+
+
+def _drawn_in(trial: Trial) -> str:
+    """Where random numbers are drawn, if they are PyTorch's: `vmap` stops there."""
+    try:
+        torch.func.vmap(lambda latent: trial.generator(latent[None]))(trial.latents)
+    except Exception as error:  # any other hindrance to vmap is no matter here
+        return f"; {blame(error, trial.modules())}" if "random operation" in str(error) else ""
+    return ""
+
+
+def try_batch(trial: Trial) -> Verdict:
+    if trial.fresh_noise:
+        return None, "Not tried: the output is random.", ""
+    with torch.no_grad():
+        alone = torch.cat([trial.generator(latent[None]) for latent in trial.latents])
+    change = float((alone - trial.images).abs().max())
+    if not change <= trial.tolerance():
+        return (
+            False, f"A latent alone gives another image than in a batch: values differ by up to {change:.2g}.",
+            "Batch statistics or a minibatch layer: use stored statistics, so that each sample stands alone.",
+        )  # fmt: skip
+    return True, f"Alone and in a batch the images agree (to {change:.1g}).", ""
+
+
+def try_unchanged(trial: Trial) -> Verdict:
+    def state() -> dict[str, Tensor]:
+        parts = trial.modules().items()
+        return {
+            f"{name}.{key}": tensor.detach().clone()
+            for name, module in parts
+            for key, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        }
+
+    before = state()
+    with torch.no_grad():
+        trial.generator(trial.latents)
+    after = state()
+    changed = [key for key, value in after.items() if key not in before or not _same(before[key], value)]
+    if changed:
+        return (
+            False, f"A forward pass changes {', '.join(changed[:3])} ({len(changed)} in all).",
+            "Call .eval(), and do not write to buffers in forward.",
+        )  # fmt: skip
+    return True, "A forward pass leaves parameters and buffers as they are.", ""
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return torch.equal(a, b) or bool((a != a).any())  # nothing can be said of NaN
+
+
+def try_distance(trial: Trial) -> Verdict:
+    if trial.distance is None:
+        return True, "None given: the values of the image are differentiated, as for mse.", ""
+    with torch.no_grad():
+        value = trial.distance(trial.images, trial.images.flip(0))
+        check_finite("distance", value)
+        zero = trial.distance(trial.images, trial.images)
+    if value.shape != (COUNT,) or float(zero.abs().max()) > 1e-3 * float(value.abs().max()):
+        return False, f"It gives {value.tolist()} for two pairs and {zero.tolist()} for equal images.", "Mend it first."
+    form = "" if callable(trial.distance.features) else " No feature form: the image alone is differentiated below."
+    return True, f"{trial.distance.name}: {float(value[0]):.3g} between the first two images.{form}", ""

@@ -1,0 +1,299 @@
+"""The verbs by which a notebook leaves its results: figures, numbers, arrays, comparisons, provenance.
+
+Everything is written at once, into one folder, and nothing in it depends on the time or the machine's paths. Outside a
+notebook the same verbs write the same files and display nothing.
+"""
+
+import base64
+import html
+import io
+import json
+import math
+import os
+import sys
+import time
+import wave
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geomlib.generators.packaged import PACKAGED
+
+PROGRESS_FILE = "GEOMLIB_PROGRESS"  # environment variable; set by the runner, read by the notebook's kernel
+VERDICTS = (
+    "closed form",
+    "confirmed",
+    "not confirmed",
+    "same direction",
+    "not the same direction",
+    "not comparable",
+    "not yet judged",
+)
+COMPARISON = ("claim", "authors", "source", "ours", "verdict")
+
+
+class DoesNotApply(Exception):  # noqa: N818 - not an error: the way in which a notebook ends early
+    """Ends a notebook that needs what its generator has not; the runner turns it into a note on the page."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"Does not apply: {self}"]
+
+
+class Results:
+    """A folder that holds what one notebook found: ``summary.json``, ``arrays.npz`` and one PNG per figure.
+
+    Args:
+        folder: where to write; made when missing.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.summary: dict[str, Any] = {"numbers": {}, "figures": {}, "comparison": []}
+        self._arrays: dict[str, np.ndarray] = {}
+        self._write()
+
+    def figure(self, name: str, figure: Any, *, caption: str, alt: str, dpi: int = 200) -> None:
+        """Save a matplotlib figure as ``<name>.png``, opaque and byte-stable, and display it; one figure per cell.
+
+        Args:
+            name: file name without ending; in the book the figure's label is ``fig-<experiment>-<name>``.
+            figure: closed afterwards, so that the notebook does not show it twice.
+            caption: states the finding; may be MyST and hold computed numbers.
+            alt: what a reader who cannot see the figure needs to know; plain text.
+            dpi: pixels per inch of the file.
+
+        Raises:
+            ValueError: an empty caption or alt, a name that is no plain file name or is used twice.
+        """
+        for key, text in {"caption": caption, "alt": alt}.items():
+            if not text.strip():
+                raise ValueError(f"figure {name!r}: {key} is empty")
+        if not name.replace("-", "").replace("_", "").isalnum():
+            raise ValueError(f"figure name {name!r}: use letters, digits, - and _ only")
+        if name in self.summary["figures"] and not _may_repeat():
+            raise ValueError(f"figure name {name!r} is used twice")
+        stream = io.BytesIO()
+        # no Software entry: it names the matplotlib version, and the file is compared byte by byte
+        options = {"facecolor": "white", "transparent": False, "bbox_inches": "tight", "metadata": {"Software": None}}
+        figure.savefig(stream, format="png", dpi=dpi, **options)
+        _close(figure)
+        content = stream.getvalue()
+        (self.folder / f"{name}.png").write_bytes(content)
+        caption, alt = " ".join(caption.split()), " ".join(alt.split())
+        self.summary["figures"][name] = {"caption": caption, "alt": alt}
+        self._write()
+        width = int.from_bytes(content[16:20], "big")  # PNG header; shown at its size in print
+        _display(
+            {"image/png": base64.b64encode(content).decode(), "text/plain": f"{caption}"},
+            {"image/png": {"alt": alt, "width": round(width * 96 / dpi)}, "geomlib": {"figure": name}},
+        )
+
+    def audio(self, name: str, waveform: Any, rate: int, *, caption: str) -> None:
+        """Save a waveform `(L,)` in [-1, 1] as ``<name>.wav``, 16 bits, and show a player with its caption.
+
+        Raises:
+            ValueError: an empty caption, or a waveform of another shape.
+            FloatingPointError: a waveform that is not finite.
+        """
+        samples = np.asarray(waveform.detach().cpu() if hasattr(waveform, "detach") else waveform, dtype=np.float64)
+        if samples.ndim != 1 or not caption.strip():
+            raise ValueError(f"audio {name!r}: expected a waveform (L,) and a caption, got shape {samples.shape}")
+        if not np.isfinite(samples).all():
+            raise FloatingPointError(f"audio {name!r}: the waveform is not finite")
+        stream = io.BytesIO()
+        with wave.open(stream, "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(rate)
+            file.writeframes((samples.clip(-1, 1) * 32767).round().astype("<i2").tobytes())
+        (self.folder / f"{name}.wav").write_bytes(stream.getvalue())
+        sound = f"data:audio/wav;base64,{base64.b64encode(stream.getvalue()).decode()}"
+        text = html.escape(" ".join(caption.split()))
+        player = f'<audio controls aria-label="{html.escape(name)}" src="{sound}"></audio>'
+        caption = f"<figcaption><p>{text}</p></figcaption>"
+        _display({"text/html": f"<figure>{player}{caption}</figure>", "text/plain": text}, {})
+
+    def number(self, **values: Any) -> None:
+        """Add numbers, words, truths or short lists of them to the summary.
+
+        The names can be glued into prose: ``{glue:text}`name:.2f```.
+
+        Raises:
+            FloatingPointError: a value that is not finite; None says that there is no value.
+            TypeError: a value that JSON does not know.
+        """
+        plain = {key: _plain(key, value) for key, value in values.items()}
+        self.summary["numbers"] |= plain
+        self._write()
+        for key, value in plain.items():
+            glue = {"name": key, "mime_prefix": "application/papermill.record/"}  # the form that MyST-NB reads
+            _display({"application/papermill.record/text/plain": repr(value)}, {"scrapbook": glue})
+
+    def array(self, **arrays: Any) -> None:
+        """Add arrays or tensors to ``arrays.npz``; NaN is kept.
+
+        Raises:
+            TypeError: a value that is no array of numbers.
+        """
+        for key, value in arrays.items():
+            array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+            if array.dtype.kind not in "biufcU":
+                raise TypeError(f"array {key!r}: expected numbers, got {array.dtype}")
+            self._arrays[key] = array
+        np.savez_compressed(self.folder / "arrays.npz", allow_pickle=False, **dict(sorted(self._arrays.items())))
+
+    def compare(self, rows: Sequence[Mapping[str, Any]], *, caption: str = "The paper and this run") -> None:
+        """Show and store a table: what the paper says, what this run finds, and the verdict.
+
+        Args:
+            rows: each with the keys of ``COMPARISON``: claim, authors (working value or None), source (where they say
+                it), ours, verdict (one of ``VERDICTS``).
+            caption: what the table compares.
+
+        Raises:
+            ValueError: a key missing or unknown, or a verdict that is not one of ``VERDICTS``.
+            FloatingPointError: a value that is not finite.
+        """
+        plain = []
+        for row in rows:
+            if set(row) != set(COMPARISON):
+                raise ValueError(f"comparison row: expected the keys {', '.join(COMPARISON)}; got {', '.join(row)}")
+            if row["verdict"] not in VERDICTS:
+                raise ValueError(f"verdict {row['verdict']!r}: expected one of {', '.join(VERDICTS)}")
+            plain.append({key: _plain(key, row[key]) for key in COMPARISON})
+        self.summary["comparison"] += plain
+        self._write()
+        header = ["Claim", "Authors' working value", "Source", "Ours", "Verdict"]
+        _show_table(caption, header, [[row[key] for key in COMPARISON] for row in plain])
+
+    @staticmethod
+    def judge(generator: Any, holds: bool) -> str:
+        """The verdict on anisotropy or homogeneity: "not yet judged" for a packaged network, else the one that holds.
+
+        The rules of today are passed by most control networks, too.  Networks that others trained wait for better ones.
+        """
+        if generator.name in PACKAGED:
+            return "not yet judged"
+        return "same direction" if holds else "not the same direction"
+
+    def table(self, caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Show a table; what later work needs of it goes into the summary by `number`.
+
+        Args:
+            caption: what it shows.
+            header: one word or phrase a column.
+            rows: words, numbers (shown with four digits), None for no value.
+        """
+        _show_table(caption, header, rows)
+
+    def does_not_apply(self, reason: str) -> None:
+        """Record why this experiment has no meaning for this generator, and end the notebook there, without error.
+
+        Raises:
+            DoesNotApply: always; the runner knows it.
+        """
+        self.summary["does_not_apply"] = reason
+        self._write()
+        raise DoesNotApply(reason)
+
+    def provenance(self, *, generator: Any, distance: Any = "", **parameters: Any) -> None:
+        """Show and store what the results rest on: generator, weights' hash, distance, and the parameters.
+
+        Args:
+            generator: a generator (its options and ``weights_hash`` are shown), or a name.
+            distance: a distance, or a name.
+            parameters: whatever else determines the results, the seed among them; no times.
+
+        Raises:
+            FloatingPointError: a parameter that is not finite.
+        """
+        spec = getattr(generator, "spec", None) or {}
+        options = [f"{key}={one}" for key, one in spec.items() if key not in ("source", "space", "weights")]
+        record = {
+            "generator": str(getattr(generator, "name", generator)),
+            **({"options": ", ".join(options)} if options else {}),
+            "weights hash": str(getattr(generator, "weights_hash", "")) or None,
+            "distance": str(getattr(distance, "name", distance)) or "default",
+        } | {key: _plain(key, value) for key, value in parameters.items()}
+        self.summary["provenance"] = record
+        self._write()
+        _show_table("Provenance", ["Quantity", "Value"], [[key, value] for key, value in record.items()])
+
+    def _write(self) -> None:
+        text = json.dumps(self.summary, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        (self.folder / "summary.json").write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def progress(label: str) -> Callable[[int, int], None]:
+    """A callable ``(done, total)`` that shows how far a computation is, and leaves nothing in the notebook.
+
+    In a run it reaches the terminal through the runner; in a notebook or a terminal it updates one line.
+    """
+    target, last = os.environ.get(PROGRESS_FILE), 0.0
+
+    def show(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done < total and now - last < 0.2:
+            return
+        last = now
+        text = f"{label} {done}/{total}"
+        if target:
+            Path(target).write_text(text, encoding="utf-8")
+        else:
+            print(f"\r{text} ", end="\n" if done >= total else "", file=sys.stderr, flush=True)
+
+    return show
+
+
+def _plain(key: str, value: Any) -> Any:
+    """The value as JSON knows it: Python numbers, words, truths, None, and lists of them."""
+    if hasattr(value, "tolist"):  # numpy and torch, scalar or short list
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(key, one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise FloatingPointError(f"{key} is {value}; None says that there is no value")
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{key}: expected a number, a word, a truth value or a list of them, got {type(value).__name__}")
+
+
+def _in_notebook() -> bool:
+    shell = sys.modules.get("IPython")
+    return shell is not None and getattr(shell.get_ipython(), "kernel", None) is not None
+
+
+def _may_repeat() -> bool:
+    """Someone at work in a notebook runs a cell again and again; in a run that is a mistake."""
+    return _in_notebook() and PROGRESS_FILE not in os.environ
+
+
+def _display(data: dict[str, str], metadata: dict[str, Any]) -> None:
+    if _in_notebook():
+        from IPython.display import display
+
+        display(data, raw=True, metadata=metadata)
+
+
+def _close(figure: Any) -> None:
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close(figure)
+
+
+def _show_table(caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    def text(value: Any) -> str:
+        if value is None:
+            return "–"
+        return html.escape(f"{value:.4g}" if isinstance(value, float) else str(value))
+
+    head = "".join(f'<th scope="col">{text(cell)}</th>' for cell in header)
+    body = "".join("<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    parts = f"<caption>{text(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    plain = "\n".join(" | ".join(text(cell) for cell in row) for row in [header, *rows])
+    # the book's theme knows the class dataframe: it leaves such a table readable in dark mode
+    table = f'<div class="geomlib-table" tabindex="0"><table class="dataframe">{parts}</table></div>'
+    _display({"text/html": table, "text/plain": plain}, {})
