@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from geomlib.findings.claims import Interval, verdict
 from geomlib.generators.packaged import PACKAGED
 
 PROGRESS_FILE = "GEOMLIB_PROGRESS"  # environment variable; set by the runner, read by the notebook's kernel
@@ -28,6 +29,9 @@ VERDICTS = (
     "not confirmed",
     "same direction",
     "not the same direction",
+    "contradicted",
+    "undecided",
+    "tested",
     "not comparable",
     "not yet judged",
 )
@@ -53,6 +57,7 @@ class Results:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.summary: dict[str, Any] = {"numbers": {}, "figures": {}, "comparison": []}
         self._arrays: dict[str, np.ndarray] = {}
+        self.network = "yours"  # whose network it is: `claims.kind_of`
         self._write()
 
     def figure(self, name: str, figure: Any, *, caption: str, alt: str, dpi: int = 200) -> None:
@@ -144,6 +149,56 @@ class Results:
                 raise TypeError(f"array {key!r}: expected numbers, got {array.dtype}")
             self._arrays[key] = array
         np.savez_compressed(self.folder / "arrays.npz", allow_pickle=False, **dict(sorted(self._arrays.items())))
+
+    def claim(
+        self,
+        claim: str,
+        *,
+        ours: Any,
+        authors: Any = None,
+        source: str = "not given",
+        holds: bool | None = None,
+        above: float | None = None,
+        below: float | None = None,
+        tested: str = "",
+        rule: str = "",
+        provisional: bool = False,
+    ) -> str:
+        """Record a claim with its number, source and verdict, which is returned; `claims` shows those recorded.
+
+        Args:
+            claim: one sentence, or the quantity that it is about.
+            ours: what this run finds: an `Interval`, a number, or words with numbers.
+            authors: their working value, None where none was seen.
+            source: where they say it.
+            holds: whether a rule without an interval is met; None: not comparable.
+            above: `ours` is an `Interval` that should lie above this value.
+            below: or below this one.
+            tested: the test that holds an identity, in the place of a verdict by the numbers of a run.
+            rule: what had to hold, where the sentence does not say it.
+            provisional: the rule refuses too little; a network that others trained is "not yet judged" by it.
+
+        Raises:
+            FloatingPointError: a value that is not finite.
+            TypeError: see `claims.verdict`.
+        """
+        word = "tested" if tested else verdict(holds, ours=ours, above=above, below=below)
+        if provisional and self.network == "of others" and word in ("same direction", "contradicted", "undecided"):
+            word = "not yet judged"
+        sides = [f"the interval lies above {above:g}"] if above is not None else []
+        sides += [f"the interval lies below {below:g}"] if below is not None else []
+        row = dict(zip(COMPARISON, (claim, authors, source, _told(ours), word), strict=True))
+        row |= {"rule": tested or rule or "; ".join(sides), "network": self.network}
+        if isinstance(ours, Interval):
+            row |= {"value": ours.value, "low": ours.low, "high": ours.high}
+        self.summary["comparison"].append({key: _plain(key, value) for key, value in row.items()})
+        self._write()
+        return word
+
+    def claims(self, *, caption: str = "The paper and this run; intervals are 95 %") -> None:
+        """Show the claims recorded so far as one table."""
+        header = ["Claim", "Authors' working value", "Source", "Ours", "Verdict"]
+        _show_table(caption, header, [[row[key] for key in COMPARISON] for row in self.summary["comparison"]])
 
     def compare(self, rows: Sequence[Mapping[str, Any]], *, caption: str = "The paper and this run") -> None:
         """Show and store a table: what the paper says, what this run finds, and the verdict.
@@ -247,6 +302,11 @@ def progress(label: str) -> Callable[[int, int], None]:
             print(f"\r{text} ", end="\n" if done >= total else "", file=sys.stderr, flush=True)
 
     return show
+
+
+def _told(ours: Any) -> Any:
+    """What a run found, as a table says it: an interval in its own words, numbers as they are."""
+    return str(ours) if isinstance(ours, Interval) else ours
 
 
 def _plain(key: str, value: Any) -> Any:

@@ -1,0 +1,36 @@
+"""The opening of every experiment: the generator, the distance, and the folder for what is found."""
+
+from typing import NamedTuple
+
+from geomlib._literals import generator_options
+from geomlib.distances import Distance, load_distance
+from geomlib.findings.claims import kind_of
+from geomlib.findings.results import Results
+from geomlib.generators import Generator, load_generator
+
+
+class Experiment(NamedTuple):
+    """What a notebook works with."""
+
+    generator: Generator
+    distance: Distance
+    results: Results
+
+
+def open_experiment(
+    results: str,
+    generator: str,
+    space: str = "",
+    options: str = "",
+    weights: str = "",
+    distance: str = "",
+    device: str = "cpu",
+) -> Experiment:
+    """Load what the parameters of a notebook name; an empty distance is the generator's own.
+
+    Raises as `load_generator` and `load_distance`.
+    """
+    made = load_generator(generator, space=space, weights=weights or None, device=device, **generator_options(options))
+    out = Results(results)
+    out.network = kind_of(made.name)
+    return Experiment(made, load_distance(distance or made.default_distance, device=device), out)
