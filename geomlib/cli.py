@@ -49,10 +49,9 @@ def list_generators() -> None:
     - `geomlib list`
     """
     from geomlib._files import WEIGHTS, cache_folder
-    from geomlib.generators.archives import is_here
-    from geomlib.generators.catalogue import ANALYTIC, EMBEDDED, card
     from geomlib.generators.download import status
-    from geomlib.generators.packaged import PACKAGED
+    from geomlib.generators.known import ANALYTIC, EMBEDDED, card
+    from geomlib.generators.packaged import PACKAGED, is_here
     from geomlib.generators.published import PUBLISHED
 
     rows = [("NAME", "LATENT", "OUTPUT", "WEIGHTS", "WHAT")]

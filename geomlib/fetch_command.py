@@ -7,7 +7,8 @@ from pathlib import Path
 import typer
 
 from geomlib.generators import archives, download
-from geomlib.generators.catalogue import EMBEDDED, load_object
+from geomlib.generators.catalogue import load_object
+from geomlib.generators.known import EMBEDDED
 from geomlib.generators.packaged import DEFAULT_SET, PACKAGED, Packaged
 from geomlib.generators.published import PUBLISHED
 
