@@ -22,7 +22,7 @@ from geomlib.operators.hessian import PullbackOperator
 
 
 @contextmanager
-def _captured(network: nn.Module, names: Sequence[str]) -> Iterator[dict[str, list[Tensor]]]:
+def captured(network: nn.Module, names: Sequence[str]) -> Iterator[dict[str, list[Tensor]]]:
     """What the named modules put out while the context lasts, in the order of their first calls."""
     outputs: dict[str, list[Tensor]] = {}
     modules = dict(network.named_modules())
@@ -55,7 +55,7 @@ def _sizes(generator: Generator) -> dict[str, int]:
     network = _network(generator)
     names = [name for name, _ in network.named_modules() if name]
     latents = generator.sample(1, seed=0)  # before the hooks are set: in W a sample passes the mapping network
-    with torch.no_grad(), _captured(network, names) as outputs:
+    with torch.no_grad(), captured(network, names) as outputs:
         generator(latents)
     return {name: found[0].numel() for name, found in outputs.items() if len(found) == 1 and found[0].shape[:1] == (1,)}
 
@@ -117,7 +117,7 @@ def activation_view(generator: Generator, names: Sequence[str]) -> Generator:
     network, module = _network(generator), generator.module
 
     def activations(latents: Tensor) -> Tensor:
-        with _captured(network, names) as outputs:
+        with captured(network, names) as outputs:
             module(latents)
         return torch.cat([outputs[name][0].flatten(1) for name in names], 1)
 
