@@ -10,7 +10,8 @@ import geomlib
 from geomlib.applications import factors as ground_truth
 from geomlib.homogeneity import random_frame
 from geomlib.worlds import shapes
-from geomlib.worlds.shapes.networks import FactorReader, Readings, load_factor_reader
+from geomlib.worlds.reader import Readings
+from geomlib.worlds.shapes.networks import FactorReader, load_factor_reader
 
 COLUMNS = [shapes.FACTOR_NAMES.index(name) for name in ("x", "y", "size", "background_brightness")]
 

@@ -137,7 +137,9 @@ def activations(
             maps = outputs.get(layer, [torch.empty(0)])[-1]
             if maps.ndim < 2:
                 raise ValueError(f"layers: expected outputs (B, C, ...), and {layer!r} has none")
-            parts.append(maps[:, :, *(size // 2 for size in maps.shape[2:])])
+            for size in maps.shape[2:]:
+                maps = maps.select(2, size // 2)
+            parts.append(maps)
     return {layer: torch.cat(parts) for layer, parts in answers.items()}
 
 

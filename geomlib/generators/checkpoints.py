@@ -11,7 +11,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -45,6 +45,8 @@ _TELLING_KEYS = {
     "mlp": "fc4.",
     "ctgan": "conv6.1.",
 }
+
+_Module = TypeVar("_Module", bound=nn.Module)
 
 
 class _Settings:
@@ -121,6 +123,12 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], name: str) -> Non
             likely += " of another configuration"
         hint = f"; the file looks like {likely}" if likely else ""
         raise ValueError(f"weights: not a checkpoint of {name}: of {len(expected)} tensors {counts}{hint}")
+
+
+def trained(module: _Module, state: Mapping[str, Tensor], device: str | torch.device, dtype: torch.dtype) -> _Module:
+    """A module with the weights of a trained one, in eval mode, its parameters without gradient."""
+    module.load_state_dict(state)
+    return module.to(device=device, dtype=dtype).eval().requires_grad_(False)
 
 
 def state_hash(state: Mapping[str, Tensor]) -> str:
