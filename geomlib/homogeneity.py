@@ -164,16 +164,6 @@ def rotated(metrics: Metric, seed: int) -> Metric:
     return Metric.from_matrix(matrix, metrics.noise_floor)
 
 
-def rotated_eigenpairs(metrics: Eigenpairs, seed: int) -> Eigenpairs:
-    """`rotated` for top eigenpairs: the same eigenvalues `(P, k)` with random eigenvectors `(P, n, k)`."""
-    values, vectors = metrics
-    random = torch.Generator().manual_seed(seed)
-    frames = torch.empty_like(vectors)
-    for frame in frames:
-        frame.copy_(_frame(vectors.shape[1], vectors.shape[2], random)[0])
-    return values, frames
-
-
 def check_orthonormal(name: str, frame: Tensor) -> None:
     """Raise `ValueError` unless the columns of `frame` `(..., n, k)` are orthonormal to 1e-3."""
     frame = frame.double()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 import geomlib
-from geomlib.applications import disentanglement as dis
+from geomlib.applications import factors as dis
 from geomlib.bootstrap import bootstrap_interval
 from geomlib.homogeneity import random_frame
 from geomlib.worlds.shapes import FACTOR_NAMES, dataset, render, sample_factors

@@ -148,7 +148,7 @@ def ganspace(
     `layers.layer_names`, "" for the generator's output, or "latent" for the latents themselves: their own principal
     components, as is done in W.  The axes are not orthogonal in general, and sampling turns them by an angle of about
     `sqrt(n / N)`.  `strengths` are the standard deviations of the coordinates.  There are fewer than `k` axes where
-    the activations vary in fewer directions.  (`ground_truth.principal_axes` fits one linear map instead.)
+    the activations vary in fewer directions.  (`factors.principal_axes` fits one linear map instead.)
 
     Raises `ValueError` for an unknown layer, fewer than two latents, or activations that do not vary.
     """
