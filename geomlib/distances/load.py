@@ -11,17 +11,15 @@ from torch import nn
 from geomlib._checks import check_choice
 from geomlib._state import isolated
 from geomlib.distances.distance import Distance
-from geomlib.distances.lpips import lpips
+from geomlib.distances.lpips import LOADERS, lpips
 from geomlib.distances.plain import mse
 from geomlib.distances.ssim import ssim
-from geomlib.distances.st_lpips import st_lpips
 from geomlib.distances.stft import stft, stft_short
 from geomlib.generators.catalogue import load_factory
 
 _KNOWN: dict[str, Callable[..., Distance]] = {
     "mse": mse,
-    **{f"lpips-{name}": partial(lpips, name) for name in ("squeeze", "alex", "vgg")},
-    **{f"st-lpips-{name}": partial(st_lpips, name) for name in ("alex", "vgg")},
+    **{name: partial(lpips, name) for name in LOADERS},
     "ssim": ssim,
     "stft": stft,
     "stft-short": stft_short,

@@ -10,16 +10,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from geomlib._checks import check_place
 from geomlib.generators.archives import packaged_state
+from geomlib.generators.checkpoints import trained
 
 _SIDE = 224
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _STEM, _HEAD, _CLASSES = 32, 1280, 1000
 # Of each stage: blocks, kernel, stride of the first block, expansion, output channels.
 _STAGES = (
-    (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
-)  # fmt: skip
+)
 
 
 class _SameConv2d(nn.Conv2d):
@@ -95,12 +102,7 @@ class Classifier(nn.Module):
         """
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"images: expected shape (N, 3, H, W), got {tuple(images.shape)}")
-        weight = self._fc.weight
-        if (images.dtype, images.device) != (weight.dtype, weight.device):
-            raise ValueError(
-                f"images: expected {weight.dtype} on {weight.device}, for which the classifier was loaded, got "
-                f"{images.dtype} on {images.device}"
-            )
+        check_place("classifier", images, self._fc.weight)
         if tuple(images.shape[2:]) != (_SIDE, _SIDE):
             images = functional.interpolate(images, size=(_SIDE, _SIDE), mode="bilinear", antialias=True)
         mean, deviation = (
@@ -143,6 +145,4 @@ def load_classifier(device: str | torch.device = "cpu", dtype: torch.dtype = tor
         >>> objective = load_classifier().log_probability(class_index=834)  # a suit  # doctest: +SKIP
         >>> geomlib.operators.HessianOperator(G, G.sample(1, seed=0)[0], objective)  # doctest: +SKIP
     """
-    classifier = Classifier()
-    classifier.load_state_dict(packaged_state("efficientnet-lite0"))
-    return classifier.to(device=device, dtype=dtype).eval().requires_grad_(False)
+    return trained(Classifier(), packaged_state("efficientnet-lite0"), device, dtype)
