@@ -133,8 +133,9 @@ def factor_shares(
     stray below 0 by sampling; a factor that never varies has nan.  `progress(done, total)` is called after each set of
     axes and count.
 
-    Raises `ValueError` for no axes or counts, a basis of another shape or not orthonormal to 1e-3, a count that it has
-    not, or fewer than two pairs.
+    Raises:
+        ValueError: no axes or counts, a basis of another shape or not orthonormal to 1e-3, a count that it has not, or
+            fewer than two pairs.
     """
     if not axes or not counts or min(counts) < 0 or pairs < 2:
         raise ValueError(
@@ -192,7 +193,8 @@ def factor_shares(
 def _pairs(generator: Generator, pairs: int, seed: int, latents: Tensor | None) -> tuple[Tensor, Tensor]:
     """Two sets of latents `(pairs, n)`, float64: halves of the given ones, or drawn from a seed.
 
-    Raises `ValueError` for given latents of another number or length.
+    Raises:
+        ValueError: given latents of another number or length.
     """
     both = generator.sample(2 * pairs, seed) if latents is None else latents
     if both.shape != (2 * pairs, generator.latent_dim):
@@ -227,7 +229,10 @@ def principal_axes(generator: Generator, latents: Tensor) -> Tensor:
     Images of `latents` `(N, n)` are regressed on the latents, and the axes are the principal ones of the fitted linear
     map: principal components of the images, carried to the latents by regression as in GANSpace (Härkönen et al. 2020),
     here all at once, which makes them orthogonal.  Meant for latents whose components are uncorrelated and of equal
-    variance.  Raises `ValueError` for `N <= n`.
+    variance.
+
+    Raises:
+        ValueError: `N <= n`.
     """
     if len(latents) <= generator.latent_dim:
         raise ValueError(f"latents: expected more than {generator.latent_dim}, the dimensions, got {len(latents)}")
@@ -278,8 +283,9 @@ def axis_effects(
     the variation of the same coordinates of the same outputs about their mean over all pairs.  `progress(done, total)`
     is called after each axis.
 
-    Raises `ValueError` for axes of another shape or length, fewer than two pairs, or codes that are not `(N, d)`, and
-    `FloatingPointError` for outputs that are not finite.
+    Raises:
+        ValueError: axes of another shape or length, fewer than two pairs, or codes that are not `(N, d)`.
+        FloatingPointError: outputs that are not finite.
     """
     n = generator.latent_dim
     if axes.ndim != 2 or axes.shape[0] != n or not axes.shape[1]:
@@ -356,7 +362,9 @@ def disentanglement(importance: Tensor) -> Tensor:
     `importance` `(..., m, F)`, 0 or more.  An axis scores `1 − H_F(P)`, `H_F` the entropy to base `F` of its row `P`
     divided by its sum; the mean weighs each axis by its share of the sum of the matrix (Eastwood & Williams 2018, who
     take importances from regressors; here they are total effects).  Factors with a NaN are left out.  Returns `(...)`.
-    Raises `ValueError` for negative entries or fewer than two axes or known factors.
+
+    Raises:
+        ValueError: negative entries or fewer than two axes or known factors.
     """
     importance = _known_factors(importance)
     weights = importance.sum(-1) / importance.sum((-2, -1))[..., None]

@@ -20,6 +20,7 @@ from geomlib._checks import check_finite, check_matrix
 from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.distances import Distance
+from geomlib.distances.distance import FeatureMap
 from geomlib.eigen import Eigenpairs
 from geomlib.generators.interface import Generator
 from geomlib.metric import Metric, average, metric_tensor
@@ -44,16 +45,22 @@ class Geodesic:
     calls: int
 
 
-@isolated(differentiable=True)
-def features(generator: Generator, latents: Tensor, distance: Distance) -> Tensor:
-    """Features `φ(G(z))` `(S, m)`, float64, of latents `(S, n)`; raises `ValueError` for a distance without them."""
+def check_features(distance: Distance) -> FeatureMap:
+    """The features of a distance; raises `ValueError` for one without."""
     if distance.features is None:
         raise ValueError(
             f"distance: expected one with features, got {distance.name}, which is known by its values alone"
         )
+    return distance.features
+
+
+@isolated(differentiable=True)
+def features(generator: Generator, latents: Tensor, distance: Distance) -> Tensor:
+    """Features `φ(G(z))` `(S, m)`, float64, of latents `(S, n)`; raises `ValueError` for a distance without them."""
+    phi = check_features(distance)
     parts = latents.to(generator.device, generator.dtype).split(_BATCH)
-    found = torch.cat([distance.features(generator(part)) for part in parts])
-    return found.to("cpu" if found.device.type == "mps" else found.device, torch.float64)
+    values = torch.cat([phi(generator(part)) for part in parts])
+    return values.to("cpu" if values.device.type == "mps" else values.device, torch.float64)
 
 
 def _squared_steps(generator: Generator, curve: Tensor, distance: Distance) -> Tensor:
@@ -77,7 +84,7 @@ def step_lengths(generator: Generator, curve: Tensor, distance: Distance) -> Ten
 
 @isolated(differentiable=True)
 def length(generator: Generator, curve: Tensor, distance: Distance) -> Tensor:
-    """Length of the image's way along a curve `(S, n)`: the sum of `√d` of neighbours, a lower bound of the curve's."""
+    """Length of the image's path along a curve `(S, n)`: the sum of `√d` of neighbours, a lower bound."""
     return step_lengths(generator, curve, distance).sum()
 
 
@@ -104,7 +111,8 @@ def straight(a: Tensor, b: Tensor, points: int) -> Tensor:
 def great_circle(a: Tensor, b: Tensor, points: int) -> Tensor:
     """Latents `(S, n)` from `a` to `b` whose direction turns at constant rate (Shoemake 1985) and whose norm is linear.
 
-    Raises `ValueError` where a norm is zero, or the two are opposite, which leaves the circle open.
+    Raises:
+        ValueError: a norm is zero, or the two are opposite, which leaves the circle open.
     """
     _check_ends(a, b, points)
     norms = torch.stack([a.norm(), b.norm()]).double().cpu()
@@ -143,9 +151,12 @@ def _at(curve: Tensor, t: Tensor) -> Tensor:
 @isolated()
 @torch.no_grad()
 def at_constant_speed(generator: Generator, curve: Tensor, distance: Distance, points: int) -> Tensor:
-    """`points` latents on the broken line through `curve` `(S, n)`, equally far from each other along the image's way.
+    """`points` latents on the broken line through `curve` `(S, n)`, equally far from each other along the image's path.
 
-    That way is measured over eight pieces a step.  Raises `ValueError` for a curve of no length.
+    That path is measured over eight pieces a step.
+
+    Raises:
+        ValueError: a curve of no length.
     """
     pieces = _FINER * (max(points, len(curve)) - 1)
     fine = resampled(curve, pieces + 1)
@@ -185,8 +196,10 @@ def geodesic(
     `damping` holds it back.  It changes which steps are tried, not the energy.  The search ends after `iterations`, or
     where two of them lower the energy by less than `tol` of it each, on average: for kinks (ReLU) after hundreds.
 
-    Raises `ValueError` for equal ends, fewer than three points, `iterations` below one, a `damping` that is not
-    positive or metrics of several latents, and `FloatingPointError` where the energy of the start is not finite.
+    Raises:
+        ValueError: equal ends, fewer than three points, `iterations` below one, a `damping` that is not positive or
+            metrics of several latents.
+        FloatingPointError: the energy of the start is not finite.
     """
     _check_ends(a, b, points)
     if points < 3 or iterations < 1 or not damping > 0:

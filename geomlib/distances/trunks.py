@@ -73,7 +73,8 @@ def untrained(build: Callable[[], _Network], seed: int) -> _Network:
 def packaged_tensors(project: str, member: str) -> dict[str, Tensor]:
     """The tensors of the file `member` in the installed package `project`, on the CPU; nothing of it is imported.
 
-    Raises `FileNotFoundError` where the package is not installed, or lacks the file.
+    Raises:
+        FileNotFoundError: the package is not installed, or lacks the file.
     """
     package = importlib.util.find_spec(project.replace("-", "_"))
     if package is None or package.origin is None:
@@ -102,8 +103,9 @@ def weights_url(classifier: str) -> str:
 def weights_file(url: str) -> Path:
     """The file of `url` in torch's own cache, `$TORCH_HOME/hub/checkpoints`, downloaded on first use with a warning.
 
-    Raises `FileNotFoundError` that says which file to put where if it cannot be had, and `ValueError` if the file
-    there is another one: its name ends in the first digits of its SHA-256.
+    Raises:
+        FileNotFoundError: says which file to put where if it cannot be had.
+        ValueError: the file there is another one: its name ends in the first digits of its SHA-256.
     """
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     match = re.search(r"-([0-9a-f]{8,})\.\w+$", path.name)

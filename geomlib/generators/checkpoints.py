@@ -115,9 +115,10 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], name: str) -> Non
     }
     if any(differences.values()):
         counts = "; ".join(
-            f"{len(found)} {what} ({', '.join(found[:3])}{', ...' if len(found) > 3 else ''})"
-            for what, found in differences.items() if found
-        )  # fmt: skip
+            f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+            for what, keys in differences.items()
+            if keys
+        )
         likely = likely_architecture(state)
         if likely and likely == likely_architecture(expected):
             likely += " of another configuration"
@@ -142,8 +143,8 @@ def state_hash(state: Mapping[str, Tensor]) -> str:
 
 def likely_architecture(keys: Mapping[str, object]) -> str:
     """Name of the published architecture that a state dict belongs to, by the beginning of a telling key, or ""."""
-    found = (name for name, start in _TELLING_KEYS.items() if any(key.startswith(start) for key in keys))
-    return next(found, "")
+    fitting = (name for name, start in _TELLING_KEYS.items() if any(key.startswith(start) for key in keys))
+    return next(fitting, "")
 
 
 def _load_pickle(path: Path, file_format: str) -> object:

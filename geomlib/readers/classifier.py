@@ -98,7 +98,8 @@ class Classifier(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """Mean activations `(N, 1280)` of the last layer, all in [0, 6].
 
-        Raises `ValueError` for another shape, precision or device.
+        Raises:
+            ValueError: another shape, precision or device.
         """
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"images: expected shape (N, 3, H, W), got {tuple(images.shape)}")
@@ -123,7 +124,8 @@ class Classifier(nn.Module):
         is piecewise linear, so that its second derivative is zero almost everywhere.  Behind a generator, what is
         left is the curvature of the generator alone, weighted by a gradient.
 
-        Raises `ValueError` for a class that does not exist.
+        Raises:
+            ValueError: a class that does not exist.
         """
         if not 0 <= class_index < _CLASSES:
             raise ValueError(f"class_index: expected a number from 0 to {_CLASSES - 1}, got {class_index}")
@@ -138,7 +140,8 @@ class Classifier(nn.Module):
 def load_classifier(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Classifier:
     """The trained classifier `efficientnet-lite0`, in eval mode, its parameters without gradient.
 
-    Raises `FileNotFoundError` where its weights are not in the cache; the message says how to get them.
+    Raises:
+        FileNotFoundError: its weights are not in the cache; the message says how to get them.
 
     Example:
         >>> G = geomlib.load_generator("dcgan-portraits")  # doctest: +SKIP

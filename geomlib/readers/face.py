@@ -67,8 +67,10 @@ class FaceReader(nn.Module):
     def forward(self, images: Tensor, shift: tuple[int, int] = (0, 0)) -> FaceReadings:
         """The readings of `images` `(N, 3, 64, 64)` in [0, 1].
 
-        `shift` moves the box by rows and columns, to test how much its place matters.  Raises `ValueError` for another
-        shape, precision or device, or where the box would leave the picture.
+        `shift` moves the box by rows and columns, to test how much its place matters.
+
+        Raises:
+            ValueError: another shape, precision or device, or where the box would leave the picture.
         """
         probability, landmarks = self.landmarks(self.crop(images, shift))
         left, right, nose = landmarks[:, 0], landmarks[:, 1], landmarks[:, 2]
@@ -109,7 +111,8 @@ class FaceReader(nn.Module):
 def load_face_reader(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> FaceReader:
     """The trained reader `face-landmarks`, in eval mode, its parameters without gradient.
 
-    Raises `FileNotFoundError` where its weights are not in the cache; the message says how to get them.
+    Raises:
+        FileNotFoundError: its weights are not in the cache; the message says how to get them.
 
     Example:
         >>> G = geomlib.load_generator("dcgan-portraits")  # doctest: +SKIP

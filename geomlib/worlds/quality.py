@@ -46,7 +46,10 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
     """Squared 2-Wasserstein distance of the Gaussians fitted to features `(N, m)` and `(M, m)`; non-negative.
 
     ``|mu1 - mu2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))`` in float64, as in Heusel et al. 2017 (FID).  It shrinks with more
-    images, so compare only at equal N and M.  Raises `ValueError` for fewer than two rows or unequal m.
+    images, so compare only at equal N and M.
+
+    Raises:
+        ValueError: fewer than two rows or unequal m.
     """
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1] or min(len(first), len(second)) < 2:
         raise ValueError(f"features: expected (N >= 2, m) twice, got {tuple(first.shape)} and {tuple(second.shape)}")
@@ -65,7 +68,10 @@ def coverage(values: Tensor, reference: Tensor, factor: Factor, bins: int = _BIN
     The range of the factor is cut into equal `bins`, whose expected mass is that of the reference; a value beyond the
     range counts in the nearest bin.  The distance is the largest difference of the two cumulative distributions
     (Kolmogorov-Smirnov); on a circle, which has no first point, Kuiper's: the largest plus the largest negative one.
-    Without any value nothing is covered and the distance is 1.  Raises `ValueError` for an empty reference.
+    Without any value nothing is covered and the distance is 1.
+
+    Raises:
+        ValueError: an empty reference.
     """
     values, reference = (part[~part.isnan()].double().sort().values for part in (values, reference))
     if not len(reference):

@@ -61,7 +61,8 @@ def _signed_distance(shape: Tensor, u: Tensor, v: Tensor, size: Tensor) -> Tenso
 def render(factors: Tensor, resolution: int = 64) -> Tensor:
     """Images `(N, 3, resolution, resolution)` in [0, 1] of `factors` `(N, 8)`; edges are anti-aliased over one pixel.
 
-    Raises `ValueError` where `factors` has another number of columns.
+    Raises:
+        ValueError: `factors` has another number of columns.
     """
     if factors.ndim != 2 or factors.shape[1] != len(FACTORS):
         raise ValueError(f"factors: expected shape (N, {len(FACTORS)}), got {tuple(factors.shape)}")

@@ -95,7 +95,8 @@ class FactorReader(Reader):
     def features(self, images: Tensor) -> Tensor:
         """Images `(N, 3, 64, 64)` in [0, 1] to the last hidden layer, `(N, 128)`, non-negative.
 
-        Raises `ValueError` for images of another shape.
+        Raises:
+            ValueError: images of another shape.
         """
         _check_images(images)
         maps = self.blocks(functional.relu(self.stem(2.0 * images - 1.0)))

@@ -59,7 +59,8 @@ def envelope(factors: Tensor) -> Tensor:
 def render(factors: Tensor) -> Tensor:
     """Waveforms `(N, 1, LENGTH)` in [-PEAK, PEAK] of `factors` `(N, 5)`.
 
-    Raises `ValueError` where `factors` has another number of columns.
+    Raises:
+        ValueError: `factors` has another number of columns.
     """
     if factors.ndim != 2 or factors.shape[1] != len(FACTORS):
         raise ValueError(f"factors: expected shape (N, {len(FACTORS)}), got {tuple(factors.shape)}")

@@ -73,7 +73,8 @@ class ToneReader(Reader):
     def maps(self, sounds: Tensor) -> list[Tensor]:
         """Feature maps `(N, width, frames)`, of 1, 1/2, 1/4 and 1/8 of the spectrogram's frames.
 
-        Raises `ValueError` for sounds that are not `(N, 1, LENGTH)`.
+        Raises:
+            ValueError: sounds that are not `(N, 1, LENGTH)`.
         """
         check_sounds(sounds)
         current, maps = log_spectrogram(sounds, self.window, self.hop, self.floor), []

@@ -44,7 +44,9 @@ def harmonicity(sounds: Tensor, notes: Tensor) -> Tensor:
 
     In [0, 1], `(N,)`: over Hann windows of one common period, hopping by half of it, the energy within two bins (31 Hz)
     of a multiple of the note's frequency, over all but that at 0 Hz.  White noise has 5 / 32 to 5 / 56; silence is nan.
-    Raises `ValueError` for sounds of another shape.
+
+    Raises:
+        ValueError: sounds of another shape.
     """
     check_sounds(sounds)
     frames = sounds[:, 0].double().unfold(1, PERIOD, PERIOD // 2) * torch.hann_window(PERIOD, dtype=torch.float64)
