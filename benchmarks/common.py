@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import geomlib
+from geomlib.book.provenance import processor
 from geomlib.generators.architectures import ARCHITECTURES
 from geomlib.generators.architectures.pgan import ScaledLayer
 from geomlib.operators import PullbackOperator
@@ -227,12 +228,6 @@ def alternate(cases: dict[str, Case], repeats: int, device: str) -> dict[str, di
 def versions() -> dict[str, str]:
     names = ["torch", "numpy", "scipy", "geomlib"] + [PEERS[peer] for peer in PEERS if installed(peer)]
     return {name: importlib.metadata.version(name) for name in names}
-
-
-def processor() -> str:
-    table = Path("/proc/cpuinfo")
-    lines = table.read_text().splitlines() if table.exists() else []
-    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.processor())
 
 
 def write(what: str, options: argparse.Namespace, problem: Problem, rows: dict[str, Any], **more: Any) -> Path:

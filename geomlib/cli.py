@@ -52,9 +52,10 @@ def list_generators() -> None:
 
     - `geomlib list`
     """
+    from geomlib._files import WEIGHTS, cache_folder
     from geomlib.generators.archives import is_here
-    from geomlib.generators.catalogue import ANALYTIC, EMBEDDED, WEIGHTS, card
-    from geomlib.generators.download import cache_folder, status
+    from geomlib.generators.catalogue import ANALYTIC, EMBEDDED, card
+    from geomlib.generators.download import status
     from geomlib.generators.packaged import PACKAGED
     from geomlib.generators.published import PUBLISHED
 

@@ -1,11 +1,12 @@
 """How far the metric at one position speaks for the metric at another (Wang & Ponce 2021, section 3.3)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from geomlib._progress import Progress
 from geomlib.metric import Metric
 
 # Top eigenpairs of each position: eigenvalues (P, k), descending, and eigenvectors (P, n, k) in columns.
@@ -85,7 +86,7 @@ def consistency(
     shuffle_seed: int | None = None,
     *,
     noise_floor: Tensor | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Consistency:
     """Pearson correlation over ranks of `L_ij` with the target's eigenvalues, of the values and of their log10.
 

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from geomlib._checks import check_choice, check_finite, check_matrix
+from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.derivatives.tiling import Plan
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
-from geomlib.metric import Metric, Progress, noise_floor
+from geomlib.metric import Metric, noise_floor
 from geomlib.operators.hessian import PullbackOperator
 
 

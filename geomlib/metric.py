@@ -5,7 +5,7 @@ A squared image distance `d` pulls back through the generator `G` to `H(z) = ∂
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,14 +15,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from geomlib._checks import check_choice, check_finite, check_matrix
+from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.derivatives.gram import gram
 from geomlib.derivatives.tiling import Plan
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
 from geomlib.operators.hessian import METHODS, Operator, PullbackOperator, metric_operator
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

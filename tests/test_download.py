@@ -16,8 +16,9 @@ from tempfile import TemporaryDirectory
 import pytest
 import torch
 
+from geomlib._files import cache_folder
 from geomlib.generators import download
-from geomlib.generators.download import cache_folder, fetch, how_to_get, local_path, show_progress, status
+from geomlib.generators.download import fetch, how_to_get, local_path, show_progress, status
 from geomlib.generators.published import PUBLISHED, Published
 
 NAME = "dcgan-fashion"

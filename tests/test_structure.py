@@ -15,7 +15,7 @@ HEAVY = (
 )  # fmt: skip
 # From the ground up: a room imports what stands above it in this list, and nothing else of the package.
 ROOMS = (
-    ("_checks", "_literals", "_state"),
+    ("_checks", "_files", "_literals", "_progress", "_state"),
     ("derivatives", "generators"),
     ("distances",),
     ("readers", "worlds", "operators"),

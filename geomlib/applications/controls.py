@@ -25,6 +25,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.spectral_norm import SpectralNorm
 
+from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.distances import Distance
 from geomlib.generators.architectures import stylegan, stylegan2
@@ -57,7 +58,7 @@ def one_of_each(
     latents: Tensor,
     distance: Distance,
     seed: int,
-    progress: Callable[[str], Callable[[int, int], None]] | None = None,
+    progress: Callable[[str], Progress] | None = None,
 ) -> dict[str, tuple[Generator, Metric]]:
     """One control of each kind that the book shows, "shuffled" and "untrained", with its metric at `latents` `(P, n)`.
 

@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from geomlib import homogeneity
 from geomlib._checks import check_choice, check_finite, check_matrix
+from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.distances import Distance
 from geomlib.generators.checkpoints import check_file
@@ -138,7 +139,7 @@ def ganspace(
     k: int,
     *,
     latents: Tensor,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Directions:
     """Principal components of activations, carried to the latents by regression: GANSpace (Härkönen et al. 2020).
 

@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from geomlib._checks import check_finite
+from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.applications.factors import pairs_of
 from geomlib.generators.interface import Generator
@@ -98,7 +99,7 @@ def axis_effects(
     pairs: int = 200,
     seed: int = 0,
     latents: Tensor | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> AxisEffects:
     """The total effect of the component along each of `axes` `(n, m)` on each factor that `read` finds in an output.
 

@@ -19,13 +19,14 @@ Both shares are estimated at once, as the coefficients of a regression of `f(G(z
 chance correlation of the two, which is as large as `1 / √pairs`, counts for neither, and both ends are exact.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.bootstrap import bootstrap_interval
 from geomlib.generators.interface import Generator
@@ -69,7 +70,7 @@ def factor_shares(
     latents: Tensor | None = None,
     resamples: int = 200,
     level: float = 0.95,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> FactorShares:
     """The share `S_k` of each factor that the first `k` of each set of axes carry, for each `k` in `counts`.
 

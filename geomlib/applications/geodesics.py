@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from geomlib._checks import check_finite, check_matrix
+from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.distances import Distance
 from geomlib.eigen import Eigenpairs
@@ -171,7 +172,7 @@ def geodesic(
     tol: float = 1e-5,
     damping: float = 0.1,
     metric: Metric | Eigenpairs | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Geodesic:
     """A curve of `points` latents from `a` `(n,)` to `b` `(n,)` of least `energy`: a shortest path at constant speed.
 

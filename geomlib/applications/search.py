@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from geomlib._checks import check_choice, check_finite, check_matrix
+from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.applications.coordinates import Coordinates
 from geomlib.generators.interface import Generator
-from geomlib.metric import Progress
 
 Score = Callable[[Tensor], Tensor]
 

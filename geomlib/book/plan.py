@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from geomlib._files import sha256
 from geomlib._literals import generator_options, options_text
 from geomlib.book import notebook, parameters, provenance
 from geomlib.book.run import Answers, Run, describe, finished
@@ -72,11 +73,11 @@ class Plan:
         parts: list[str | bytes] = [notebook.source_text(notebook.read(self.source))]
         for pattern in self.reads:
             for path in sorted(Path().glob(pattern)) if "/" in pattern else ():
-                parts += [path.as_posix(), provenance.sha256(path)]
+                parts += [path.as_posix(), sha256(path)]
         for name in filter(self.reads_from, experiments(Path())):
             for run, folder in finished("results", self.run.profile, name):
                 files = sorted({*folder.glob("summary.json"), *folder.glob("arrays.npz")})
-                parts += [run.name, name, *map(provenance.sha256, files)]
+                parts += [run.name, name, *map(sha256, files)]
         resolved = {key: getattr(self.run, key) for key in ("space", "distance") if not self.parameters.get(key)}
         named = self.parameters | {key: value for key, value in resolved.items() if key in self.parameters}
         parts += [json.dumps(part, sort_keys=True) for part in (named, self.sources(), provenance.versions())]
@@ -88,7 +89,7 @@ class Plan:
         """Whether the results are there, as they were written, and from this very fingerprint."""
         try:
             manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
-            whole = all(provenance.sha256(self.folder / name) == sha for name, sha in manifest["files"].items())
+            whole = all(sha256(self.folder / name) == sha for name, sha in manifest["files"].items())
         except (OSError, ValueError, KeyError):
             return False
         return bool(whole and manifest["fingerprint"] == self.fingerprint())

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from geomlib._files import sha256
 from geomlib.book import notebook, provenance
 from geomlib.book.plan import Plan
 from geomlib.findings.results import PROGRESS_FILE
@@ -58,7 +59,7 @@ def execute(root: Path, plan: Plan, threads: int, say: Say) -> float:
         text = notebook.normalise(executed, plan.experiment, paths)
         (staging / plan.source.name).write_text(text, encoding="utf-8", newline="\n")
         manifest = _manifest(root, plan, threads, record) | {"fingerprint": fingerprint, "sources": sources}
-        manifest["files"] = {path.name: provenance.sha256(path) for path in sorted(staging.iterdir())}
+        manifest["files"] = {path.name: sha256(path) for path in sorted(staging.iterdir())}
         (staging / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return float(record["seconds"])
 

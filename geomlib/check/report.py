@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
+from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.check import derivative as derivatives
 from geomlib.check import output as trials
@@ -87,7 +88,7 @@ def check_generator(
     distance: Distance | None = None,
     *,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """Try whether a generator is fit for its metric tensor, at two latents drawn from `seed`.
 

@@ -1,6 +1,5 @@
 """Networks whose feature maps are compared: torchvision's classifiers without their heads, and untrained ones."""
 
-import hashlib
 import http.client
 import importlib.util
 import logging
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from geomlib._files import sha256
 from geomlib.distances.torchvision_import import import_torchvision
 
 _Network = TypeVar("_Network", bound=nn.Module)
@@ -112,8 +112,7 @@ def weights_file(url: str) -> Path:
                 f"distance: no file {path}, and its download failed ({error}); get {url} by other means and put it "
                 "there, or pass another distance: st-lpips-alex needs no download"
             ) from error
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = sha256(path)
     if not digest.startswith(prefix):
         raise ValueError(
             f"distance: {path} is damaged or another file: its SHA-256 begins with {digest[: len(prefix)]}, not with "

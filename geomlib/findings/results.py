@@ -13,12 +13,13 @@ import os
 import sys
 import time
 import wave
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from geomlib._progress import Progress
 from geomlib.findings.claims import Interval, verdict
 from geomlib.generators.packaged import PACKAGED
 
@@ -282,7 +283,7 @@ class Results:
         (self.folder / "summary.json").write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
-def progress(label: str) -> Callable[[int, int], None]:
+def progress(label: str) -> Progress:
     """A callable ``(done, total)`` that shows how far a computation is, and leaves nothing in the notebook.
 
     In a run it reaches the terminal through the runner; in a notebook or a terminal it updates one line.

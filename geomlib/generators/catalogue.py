@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from geomlib._checks import check_choice
+from geomlib._files import WEIGHTS, sha256
 from geomlib._literals import convert
 from geomlib._state import isolated
 from geomlib.generators import analytic
@@ -29,7 +29,6 @@ from geomlib.generators.packaged import PACKAGED, Packaged
 from geomlib.generators.published import PUBLISHED
 from geomlib.generators.spaces import AUDIO, SPACES, as_generator
 
-WEIGHTS = Path(__file__).parent.parent / "weights"
 # Embedded generators, each with its default distance.
 EMBEDDED = {
     "shapes-dcgan": "st-lpips-alex",
@@ -227,7 +226,7 @@ def _made(
     if space and space != generator.space:
         raise ValueError(f"space: {source} was asked for {space!r} and made a generator of {generator.space!r}")
     if weights and Path(weights).is_file():
-        generator.checkpoint = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+        generator.checkpoint = sha256(Path(weights))
     return generator
 
 

@@ -4,34 +4,21 @@ The folder is `GEOMLIB_CACHE`, or the platform's cache folder of geomlib. Nothin
 comes from a server. Beside a checkpoint stands its SHA-256 as it was on first use, in `<file>.sha256`.
 """
 
-import hashlib
 import logging
-import os
 import re
-import secrets
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-import platformdirs
-
 from geomlib._checks import check_choice
+from geomlib._files import cache_folder, sha256, written_whole
+from geomlib._progress import Progress
 from geomlib.generators.checkpoints import check_file
 from geomlib.generators.published import PUBLISHED, Published
-
-Progress = Callable[[int, int], None]  # bytes so far, bytes in all (0 where the server does not say)
 
 TIMEOUT = 30.0  # seconds without an answer
 CHUNK = 1 << 20  # bytes
 
 logger = logging.getLogger(__name__)
-
-
-def cache_folder() -> Path:
-    """The folder of downloaded checkpoints; it need not exist."""
-    if given := os.environ.get("GEOMLIB_CACHE"):
-        return Path(given)
-    return platformdirs.user_cache_path("geomlib", appauthor=False)
 
 
 def status(name: str, folder: Path | None = None) -> str:
@@ -76,7 +63,7 @@ def fetch(name: str, folder: Path | None = None, progress: Progress | None = Non
     """The checkpoint of a published generator, downloaded unless it is in the cache folder already.
 
     It is written under a temporary name, checked (size, format, SHA-256) and renamed when whole; on any error nothing
-    is left behind. `progress` is called with the bytes so far and the bytes in all.
+    is left behind. `progress` is called with the bytes so far and the bytes in all (0 where the server does not say).
 
     Raises:
         FileNotFoundError: there is no address, or one for a browser only; the message says what to do by hand.
@@ -93,12 +80,7 @@ def fetch(name: str, folder: Path | None = None, progress: Progress | None = Non
         raise FileNotFoundError(f"{name}: no public file; {by_hand}")
     if entry.url is None or entry.needs_browser:
         raise FileNotFoundError(f"{name}: cannot be downloaded from here; get {by_hand}")
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        part.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    try:
+    with written_whole(path) as part:
         _download(entry.url, part, progress, f"{name}: download failed", by_hand)
         try:
             check_file(part)
@@ -106,9 +88,6 @@ def fetch(name: str, folder: Path | None = None, progress: Progress | None = Non
             reason = str(error).replace(str(part), "what came")
             raise ValueError(f"{name}: download failed; {reason}; get {by_hand}") from error
         _check_hash(entry, part, path)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 
@@ -150,11 +129,6 @@ def _place(entry: Published, folder: Path | None) -> Path:
     return (cache_folder() if folder is None else Path(folder)) / entry.file
 
 
-def _cannot_write(path: Path, error: OSError) -> OSError:
-    reason = error.strerror or type(error).__name__
-    return OSError(error.errno, f"cannot write to the cache folder {path.parent} ({reason}); set GEOMLIB_CACHE")
-
-
 def _download(url: str, part: Path, progress: Progress | None, failed: str, by_hand: str) -> None:
     """Write what the address gives to `part`; redirects are followed."""
     import requests
@@ -165,8 +139,6 @@ def _download(url: str, part: Path, progress: Progress | None, failed: str, by_h
         HTTPDownloader(progressbar=counter, chunk_size=CHUNK, timeout=TIMEOUT)(url, str(part), None)
     except (requests.RequestException, ValueError) as error:
         raise ConnectionError(f"{failed} ({_reason(error)}); get {by_hand}") from error
-    except OSError as error:
-        raise _cannot_write(part, error) from error
     size = part.stat().st_size
     if size < counter.total:
         raise ConnectionError(f"{failed} (it broke off after {size} of {counter.total} bytes); get {by_hand}")
@@ -187,8 +159,7 @@ def _reason(error: Exception) -> str:
 
 def _check_hash(entry: Published, file: Path, path: Path) -> None:
     """Compare the SHA-256 of `file`, which stands or will stand at `path`, with what is known of it; record it."""
-    with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    digest = sha256(file)
     if not digest.startswith(entry.sha256):
         raise ValueError(
             f"weights: {entry.name}: {path} is not the published file: its SHA-256 begins with {digest[:12]} instead "

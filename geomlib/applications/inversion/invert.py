@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from geomlib._checks import check_choice, check_finite
+from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.applications.coordinates import Coordinates, eigen, standard
 from geomlib.applications.inversion.evolution import basin_cma, cma_es
 from geomlib.applications.inversion.gradient import adam, quasi_newton
 from geomlib.applications.inversion.levenberg_marquardt import levenberg_marquardt
-from geomlib.applications.inversion.problem import Problem, Progress, Trace
+from geomlib.applications.inversion.problem import Problem, Trace
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
 from geomlib.metric import Metric, average, metric_tensor

@@ -1,12 +1,12 @@
 """What all methods of inversion share: targets, the distance to them, and the account of calls."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from geomlib._checks import check_finite
+from geomlib._progress import Progress
 from geomlib.applications.coordinates import Coordinates
 from geomlib.derivatives.gram import gram
 from geomlib.derivatives.jacobian import arithmetic
@@ -14,7 +14,6 @@ from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
 from geomlib.operators.pullback import PullbackOperator
 
-Progress = Callable[[int, int], None]
 BACKWARD = 2  # calls that one backward pass counts as, by the usual count of operations
 _IMAGES = 64  # at a time, so that memory does not grow with the number of targets
 
