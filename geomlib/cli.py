@@ -53,10 +53,9 @@ def list_generators() -> None:
     - `geomlib list`
     """
     from geomlib._files import WEIGHTS, cache_folder
-    from geomlib.generators.archives import is_here
-    from geomlib.generators.catalogue import ANALYTIC, EMBEDDED, card
     from geomlib.generators.download import status
-    from geomlib.generators.packaged import PACKAGED
+    from geomlib.generators.known import ANALYTIC, EMBEDDED, card
+    from geomlib.generators.packaged import PACKAGED, is_here
     from geomlib.generators.published import PUBLISHED
 
     rows = [("NAME", "LATENT", "OUTPUT", "WEIGHTS", "WHAT")]
@@ -110,7 +109,7 @@ def fetch(
 def _fetch(names: list[str], source: Path | None, yes: bool) -> Iterator[Path | str]:
     """Bring each name from where its weights are; names are looked up before anything is brought."""
     from geomlib.generators import archives, download
-    from geomlib.generators.catalogue import EMBEDDED
+    from geomlib.generators.known import EMBEDDED
     from geomlib.generators.packaged import DEFAULT_SET
     from geomlib.generators.published import PUBLISHED
 
@@ -127,7 +126,8 @@ def _fetch(names: list[str], source: Path | None, yes: bool) -> Iterator[Path | 
 
 def _declared(name: str) -> "Packaged":
     """The declaration of packaged weights that a name, or a file with it, stands for."""
-    from geomlib.generators.catalogue import EMBEDDED, load_object
+    from geomlib.generators.catalogue import load_object
+    from geomlib.generators.known import EMBEDDED
     from geomlib.generators.packaged import PACKAGED, Packaged
     from geomlib.generators.published import PUBLISHED
 
@@ -144,7 +144,7 @@ def _declared(name: str) -> "Packaged":
 
 def _agreed(entries: "list[Packaged]") -> bool:
     """Whether a user at a terminal allows the set-up scripts that pip would run."""
-    from geomlib.generators.archives import is_here
+    from geomlib.generators.packaged import is_here
 
     asking = [entry for entry in entries if entry.runs_code and not is_here(entry)]
     scripts = {f"{entry.package} {entry.version}" for entry in asking}

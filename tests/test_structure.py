@@ -61,6 +61,14 @@ def test_numerics_are_light(name: str) -> None:
     assert answer.stdout.strip() == "[]"
 
 
+def test_what_is_declared_of_generators_needs_no_torch() -> None:
+    modules = ("_checks", "_files", "generators.known", "generators.packaged", "generators.published")
+    names = ", ".join(f"geomlib.{name}" for name in (*modules, "generators.download", "generators.envelope"))
+    code = f"import sys, {names}; print([name for name in ('torch', 'numpy', 'pooch') if name in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
+
+
 def test_the_package_waits_for_torch() -> None:
     code = (
         "import geomlib, sys; assert 'torch' not in sys.modules; geomlib.metric_tensor; assert 'torch' in sys.modules"

@@ -23,7 +23,7 @@ from geomlib._checks import check_choice, check_finite, check_matrix
 from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.distances import Distance
-from geomlib.generators.checkpoints import check_file
+from geomlib.generators.envelope import check_file
 from geomlib.generators.interface import Generator
 from geomlib.layers import activation_view, layer_metrics, layer_names
 from geomlib.metric import Metric, metric_tensor, signs_fixed

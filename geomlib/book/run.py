@@ -100,7 +100,8 @@ def describe(
 def _ask(generator: str, weights: str, space: str, options: str) -> Answer:
     """Space and default distance: of a network of the catalogue from its tables, of any other from the network made."""
     from geomlib._checks import check_choice
-    from geomlib.generators.catalogue import known_defaults, load_generator
+    from geomlib.generators.catalogue import load_generator
+    from geomlib.generators.known import known_defaults
 
     listed = known_defaults(generator)
     if listed:

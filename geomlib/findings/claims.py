@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from geomlib.bootstrap import bootstrap_interval
-from geomlib.generators.catalogue import EMBEDDED
+from geomlib.generators.known import EMBEDDED
 from geomlib.generators.packaged import PACKAGED
 from geomlib.generators.published import PUBLISHED
 

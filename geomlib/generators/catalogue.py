@@ -1,15 +1,13 @@
 """Generators by name: embedded, packaged, published, analytic, or anyone's own factory."""
 
 import contextlib
-import dataclasses
 import importlib
 import importlib.util
 import inspect
-import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,17 +23,11 @@ from geomlib.generators.archives import packaged_state
 from geomlib.generators.checkpoints import load_state, read_state
 from geomlib.generators.download import local_path
 from geomlib.generators.interface import Generator
+from geomlib.generators.known import ANALYTIC, EMBEDDED, card
 from geomlib.generators.packaged import PACKAGED, Packaged
 from geomlib.generators.published import PUBLISHED
-from geomlib.generators.spaces import AUDIO, SPACES, as_generator
+from geomlib.generators.spaces import as_generator
 
-# Embedded generators, each with its default distance.
-EMBEDDED = {
-    "shapes-dcgan": "st-lpips-alex",
-    "shapes-stylegan2": "st-lpips-alex",
-    "shapes-biggan": "st-lpips-alex",
-    "tones-wavegan": "stft",
-}
 # The settings of the paper where they are not the default ones; StyleGAN's truncation is that of the space "z".
 PAPER_OPTIONS: dict[str, dict[str, Any]] = {
     "bigbigan": {"size": 256},
@@ -43,26 +35,7 @@ PAPER_OPTIONS: dict[str, dict[str, Any]] = {
     "stylegan": {"truncation": 0.7},
     "stylegan2": {"size": 256},
 }
-ANALYTIC: dict[str, Callable[..., Generator]] = {
-    factory.__name__: factory for factory in (analytic.linear, analytic.sphere, analytic.torus, analytic.normalised)
-}
-
-
 SIMPLE = re.compile(r"(typing\.)?(Optional\[)?(bool|int|float|str)( \| None|\])?")  # types that options are checked for
-
-
-def card(name: str) -> dict[str, Any]:
-    """What is known of an embedded or packaged network: where it is from, data, training, licence, quality.
-
-    Raises `FileNotFoundError` for any other.
-    """
-    if name in PACKAGED:
-        return dataclasses.asdict(PACKAGED[name])
-    path = WEIGHTS / f"{name}.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"name: no card {path}")
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
 
 
 def told(generator: Generator) -> str:
@@ -124,26 +97,6 @@ def source_files(spec: str, weights: str = "", what: str = "generator") -> list[
         files = [packaged_path(spec)]
     source = spec.rpartition(":")[0]
     return [*files, Path(source)] if source.endswith(".py") else files
-
-
-class Defaults(NamedTuple):
-    """Spaces of a generator, the default one first, and its default distance."""
-
-    spaces: tuple[str, ...]
-    distance: str
-
-
-def known_defaults(source: str) -> Defaults | None:
-    """What the catalogue knows of a network without loading it; None for what is not listed with its weights."""
-    if source in EMBEDDED:
-        known = card(source)
-        architecture, distance = known["architecture"], known.get("default_distance", EMBEDDED[source])
-    elif source in PACKAGED or source in PUBLISHED:
-        entry = PACKAGED.get(source) or PUBLISHED[source]
-        architecture, distance = entry.architecture, entry.distance
-    else:
-        return None
-    return Defaults(SPACES.get(architecture, ("z",)), distance or ("stft" if architecture in AUDIO else ""))
 
 
 def _embedded(name: str, space: str, weights: str | Path | None, options: dict[str, Any]) -> Generator:
@@ -273,7 +226,7 @@ def load_generator(
     elif source in PUBLISHED:
         generator = _published(source, space, weights, options)
     elif source in ANALYTIC:
-        generator = _made(source, ANALYTIC[source], space, weights, options)
+        generator = _made(source, getattr(analytic, source), space, weights, options)
     elif ":" in source:
         declared = load_object(source, "generator")
         if isinstance(declared, Packaged):

@@ -12,7 +12,7 @@ from pathlib import Path
 from geomlib._checks import check_choice
 from geomlib._files import cache_folder, sha256, written_whole
 from geomlib._progress import Progress
-from geomlib.generators.checkpoints import check_file
+from geomlib.generators.envelope import check_file
 from geomlib.generators.published import PUBLISHED, Published
 
 TIMEOUT = 30.0  # seconds without an answer
