@@ -114,8 +114,9 @@ def test_debug_shows_the_traceback(toy: Path, monkeypatch: pytest.MonkeyPatch) -
         cli.main()
 
 
-def test_help_waits_for_no_library() -> None:
-    assert "torch" not in modules_after("--help") and "numpy" not in modules_after("--help")
+@pytest.mark.parametrize("command", ["--help", "list"])
+def test_what_tells_of_the_package_waits_for_no_library(command: str) -> None:
+    assert not {"torch", "numpy", "scipy", "matplotlib", "pooch", "safetensors"} & set(modules_after(command))
 
 
 def modules_after(*arguments: str) -> list[str]:

