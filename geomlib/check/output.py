@@ -174,10 +174,8 @@ def try_unchanged(trial: Trial) -> Verdict:
     after = state()
     changed = [key for key, value in after.items() if key not in before or not _same(before[key], value)]
     if changed:
-        return (
-            False, f"A forward pass changes {', '.join(changed[:3])} ({len(changed)} in all).",
-            "Call .eval(), and do not write to buffers in forward.",
-        )  # fmt: skip
+        finding = f"A forward pass changes {', '.join(changed[:3])} ({len(changed)} in all)."
+        return False, finding, "Call .eval(), and do not write to buffers in forward."
     return True, "A forward pass leaves parameters and buffers as they are.", ""
 
 

@@ -106,13 +106,29 @@ def check_generator(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Report:
-    """Try whether a generator is fit for its metric tensor, at two latents drawn from `seed`.
+    """Try whether a generator is fit for its metric tensor, at two latents.
 
     Tried are shape, finite values and range of the output, determinism, batches, the module's own state, the
-    derivative and how it is obtained (under the features of `distance`, or of the image itself), seconds and memory.
-    A check never raises: what the generator raises is a finding.  `progress(done, total)` is called after each check.
+    derivative and how it is obtained, seconds and memory.  What the generator raises is a finding, and is not raised.
 
-    Raises `TypeError` where `generator` is no `Generator`.
+    >>> import geomlib
+    >>> report = geomlib.check_generator(geomlib.load_generator("torus"), geomlib.load_distance("mse"))
+    >>> report.ok
+    True
+    >>> report.rows[0]
+    Row(name='latents', passed=True, finding='2 coordinates, the same for a seed.', advice='')
+
+    Args:
+        generator: what is tried.
+        distance: image distance under whose features derivatives are taken; None: those of the image itself.
+        seed: of the latents.
+        progress: called with the checks done and all checks, after each.
+
+    Returns:
+        A row for each check; `ok` where none failed.
+
+    Raises:
+        TypeError: `generator` is no `Generator`.
     """
     if not isinstance(generator, Generator):
         raise TypeError(f"generator: expected a geomlib.Generator, got {type(generator).__name__}")
