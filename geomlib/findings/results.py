@@ -1,4 +1,4 @@
-"""The verbs by which a notebook leaves its results: figures, numbers, arrays, comparisons, provenance.
+"""The verbs by which a notebook leaves its results: figures, numbers, arrays, claims, provenance.
 
 Everything is written at once, into one folder, and nothing in it depends on the time or the machine's paths. Outside a
 notebook the same verbs write the same files and display nothing.
@@ -20,21 +20,8 @@ from typing import Any
 import numpy as np
 
 from geomlib.findings.claims import Interval, verdict
-from geomlib.generators.packaged import PACKAGED
 
 PROGRESS_FILE = "GEOMLIB_PROGRESS"  # environment variable; set by the runner, read by the notebook's kernel
-VERDICTS = (
-    "closed form",
-    "confirmed",
-    "not confirmed",
-    "same direction",
-    "not the same direction",
-    "contradicted",
-    "undecided",
-    "tested",
-    "not comparable",
-    "not yet judged",
-)
 COMPARISON = ("claim", "authors", "source", "ours", "verdict")
 
 
@@ -199,40 +186,6 @@ class Results:
         """Show the claims recorded so far as one table."""
         header = ["Claim", "Authors' working value", "Source", "Ours", "Verdict"]
         _show_table(caption, header, [[row[key] for key in COMPARISON] for row in self.summary["comparison"]])
-
-    def compare(self, rows: Sequence[Mapping[str, Any]], *, caption: str = "The paper and this run") -> None:
-        """Show and store a table: what the paper says, what this run finds, and the verdict.
-
-        Args:
-            rows: each with the keys of ``COMPARISON``: claim, authors (working value or None), source (where they say
-                it), ours, verdict (one of ``VERDICTS``).
-            caption: what the table compares.
-
-        Raises:
-            ValueError: a key missing or unknown, or a verdict that is not one of ``VERDICTS``.
-            FloatingPointError: a value that is not finite.
-        """
-        plain = []
-        for row in rows:
-            if set(row) != set(COMPARISON):
-                raise ValueError(f"comparison row: expected the keys {', '.join(COMPARISON)}; got {', '.join(row)}")
-            if row["verdict"] not in VERDICTS:
-                raise ValueError(f"verdict {row['verdict']!r}: expected one of {', '.join(VERDICTS)}")
-            plain.append({key: _plain(key, row[key]) for key in COMPARISON})
-        self.summary["comparison"] += plain
-        self._write()
-        header = ["Claim", "Authors' working value", "Source", "Ours", "Verdict"]
-        _show_table(caption, header, [[row[key] for key in COMPARISON] for row in plain])
-
-    @staticmethod
-    def judge(generator: Any, holds: bool) -> str:
-        """The verdict on anisotropy or homogeneity: "not yet judged" for a packaged network, else the one that holds.
-
-        The rules of today are passed by most control networks, too.  Networks that others trained wait for better ones.
-        """
-        if generator.name in PACKAGED:
-            return "not yet judged"
-        return "same direction" if holds else "not the same direction"
 
     def table(self, caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Show a table; what later work needs of it goes into the summary by `number`.
