@@ -25,6 +25,9 @@ def test_paired_differences_by_hand() -> None:
     assert found.p_ranks == pytest.approx(len(extreme) / len(sums))
     turned = paired_test(others, values, seed=0)
     assert (turned.t, turned.p) == pytest.approx((-found.t, found.p))
+    logs = paired_test(values.log(), others.log(), seed=0)
+    assert logs.ratio.value == pytest.approx(float((values.prod() / others.prod()) ** 0.2), rel=1e-6)
+    assert logs.ratio.low < logs.ratio.value < logs.ratio.high
 
 
 def test_equal_units_do_not_differ_and_unequal_numbers_are_refused() -> None:

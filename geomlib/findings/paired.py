@@ -1,5 +1,7 @@
 """Paired comparisons: the same units under two conditions."""
 
+import math
+from dataclasses import astuple
 from typing import NamedTuple
 
 import torch
@@ -18,6 +20,11 @@ class Paired(NamedTuple):
     t: float
     p: float
     p_ranks: float
+
+    @property
+    def ratio(self) -> Interval:
+        """Of geometric means, where the values are logarithms: `exp` of the difference."""
+        return Interval(*map(math.exp, astuple(self.difference)))
 
 
 def paired_test(values: Tensor, others: Tensor, *, seed: int) -> Paired:
