@@ -266,3 +266,16 @@ def _derivative(values: Tensor, of: Tensor) -> Tensor:
     if not values.requires_grad:
         return torch.zeros_like(of)
     return torch.autograd.grad(values.sum(), of, create_graph=True, materialize_grads=True)[0]
+
+
+def with_length(metric: Metric, vectors: Tensor, length: float) -> Tensor:
+    """Vectors `(n,)` or `(k, n)` in the same directions, each of one length `‖Jv‖ = √(½ vᵀHv)` at the metric's latent.
+
+    Raises:
+        ValueError: a vector that the metric gives no length.
+    """
+    squared = (vectors @ metric.matrix * vectors).sum(-1, keepdim=True) / 2
+    if not (squared > 0).all():
+        raise ValueError("vectors: expected directions that change the image, got one that does not")
+    scaled: Tensor = vectors * (length / squared.sqrt())
+    return scaled
