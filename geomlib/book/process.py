@@ -93,7 +93,7 @@ def _in_own_process(request: dict[str, Any], scratch: Path, threads: int, say: S
         "MKL_NUM_THREADS": str(threads),
     }
     with log.open("wb") as stream:
-        command = [sys.executable, "-P", str(provenance.PACKAGE / "execute.py"), str(request_file)]
+        command = [sys.executable, "-P", str(provenance.PACKAGE / "book" / "kernel_main.py"), str(request_file)]
         process = subprocess.Popen(command, stdout=stream, stderr=stream, env=environment, cwd=request["root"])
         told, last = "", 0.0
         try:
