@@ -27,9 +27,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from geomlib._state import isolated
-from geomlib.bootstrap import bootstrap_interval
 from geomlib.generators.interface import Generator
-from geomlib.homogeneity import check_orthonormal
+from geomlib.homogeneity import bootstrap_interval, check_orthonormal
 from geomlib.worlds.shapes.data import FACTOR_NAMES, SHAPES
 from geomlib.worlds.shapes.networks import FactorReader, encode_factors
 from geomlib.worlds.shapes.quality import confident_shapes
