@@ -106,8 +106,8 @@ def exponential_map(
                 raise ValueError("v: expected a direction that changes the image, got one that does not")
         values, vectors = metric.eigenvalues, metric.eigenvectors
         inverse = vectors / (values.clamp(min=0) + damping * values[0]) @ vectors.mT
-        aim, residual, share = reached + move, math.inf, 1.0
-        there, correction = here, -step
+        aim, residual = reached + move, math.inf
+        there, correction, share = here, -step, 1.0
         for _ in range(iterations):
             trial = there - share * correction
             trial_image = features(generator, trial[None], distance)[0].cpu()

@@ -33,7 +33,10 @@ class Distance:
         """
         if (features is None) == (value is None):
             raise TypeError(f"features, value: expected exactly one of them for distance {name!r}")
-        self.name, self.features, self.spec, self._value = name, features, spec, value
+        self.name = name
+        self.features = features
+        self.spec = spec
+        self._value = value
 
     @isolated(differentiable=True)
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
