@@ -83,9 +83,12 @@ def exponential_map(
     eigenvalues are raised by `damping` times the largest: the latents move slowly along axes far below that, and
     `residuals` count them little.  Lower it where the metric is well conditioned.
 
-    Small eigenvalues make the problem ill-posed whatever the method: look at `speeds` and `residuals`.  Raises
-    `ValueError` for other shapes, a distance without features, fewer than two points, or a `v` that leaves the image as
-    it is, and `FloatingPointError` where the latents run away to no finite image.
+    Small eigenvalues make the problem ill-posed whatever the method: look at `speeds` and `residuals`.
+
+    Raises:
+        ValueError: other shapes, a distance without features, fewer than two points, or a `v` that leaves the image as
+            it is.
+        FloatingPointError: the latents run away to no finite image.
     """
     check_features(distance)
     check_matrix("z, v", torch.stack([z, v.to(z)]), generator.latent_dim)

@@ -27,9 +27,10 @@ class Distance:
         *,
         value: Value | None = None,
     ) -> None:
-        """A distance from `features`, or from `value(x, y)`; exactly one of the two, else `TypeError`.
+        """A distance from `features`, or from `value(x, y)`; `load_distance(**spec)` builds it anew.
 
-        `load_distance(**spec)` builds it anew; None where it was made by hand.
+        Raises:
+            TypeError: both of them, or neither.
         """
         if (features is None) == (value is None):
             raise TypeError(f"features, value: expected exactly one of them for distance {name!r}")
