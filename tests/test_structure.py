@@ -25,15 +25,13 @@ ROOMS = (
     ("applications", "check", "figures"),
     ("findings",),
     ("book",),
-    ("options", "fetch_command"),
-    ("invert_command",),
     ("cli",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
 # Further than its floor a room may not look down: it has no business there.
 NEVER = {"worlds": {"derivatives"}, "figures": set(FLOOR), "book": {"metric", "operators", "applications", "figures"}}
 # Names under which modules are imported outside the project.
-DOORS = ("directions", "inversion", "parameters", "results", "runner")
+DOORS = ("directions", "inversion", "invert_command", "parameters", "results", "runner")
 
 
 def name_of(path: Path) -> str:

@@ -61,9 +61,9 @@ def processor() -> str:
     """The processor's name, as the operating system tells it."""
     information = Path("/proc/cpuinfo")
     if information.is_file():
-        found = re.search(r"^model name\s*:\s*(.+)$", information.read_text(), re.MULTILINE)
-        if found:
-            return found[1].strip()
+        model = re.search(r"^model name\s*:\s*(.+)$", information.read_text(), re.MULTILINE)
+        if model:
+            return model[1].strip()
     return platform.processor() or platform.machine()
 
 
