@@ -37,9 +37,8 @@ from torch.nn import functional
 from geomlib._checks import check_finite
 from geomlib._progress import Progress
 from geomlib._state import isolated
-from geomlib.bootstrap import bootstrap_interval
 from geomlib.generators.interface import Generator
-from geomlib.homogeneity import check_orthonormal
+from geomlib.homogeneity import bootstrap_interval, check_orthonormal
 from geomlib.worlds.quality import confident
 from geomlib.worlds.reader import Readings
 from geomlib.worlds.shapes import networks as shapes

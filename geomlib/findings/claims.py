@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from geomlib.bootstrap import bootstrap_interval
 from geomlib.generators.known import EMBEDDED
 from geomlib.generators.packaged import PACKAGED
 from geomlib.generators.published import PUBLISHED
+from geomlib.homogeneity import bootstrap_interval
 
 WORDS = {
     "same direction": "the interval lies on the claimed side",
