@@ -71,8 +71,9 @@ def test_the_comparison_sees_a_difference() -> None:
         assert_close({torch.float64: 1e-7, torch.float32: 1e-7})
 
 
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("device", "method"), [("cpu", "pullback"), *(pytest.param("cuda", method, marks=gpu) for method in METHODS)]
+)
 def test_methods(device: str, method: str) -> None:
     # differences of a gradient are right to some digits only
     assert_close(
@@ -116,11 +117,12 @@ def test_hessian_of_an_objective(device: str) -> None:
     def objective(images: Tensor) -> Tensor:
         return images.square().mean().sin()
 
-    hessians = []
+    products = []
     for place in ("cpu", device):
         G, z, _ = problem(place, torch.float64)
-        hessians.append(HessianOperator(G, z, objective).to_dense())
-    assert difference(hessians[1], hessians[0]) < 1e-8
+        vectors = torch.eye(len(z), dtype=torch.float64)[:, :3]
+        products.append(HessianOperator(G, z, objective).matmat(vectors))
+    assert difference(products[1], products[0]) < 1e-8
 
 
 @pytest.mark.parametrize("device", DEVICES)
