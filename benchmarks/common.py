@@ -94,7 +94,7 @@ class Problem:
             small = geomlib.generators.build("dcgan", latent_dim=24, dim_g=4, depth=2)
             self.generator = self._random("dcgan-small", small, options.seed)
         elif options.generator in ARCHITECTURES:
-            network = geomlib.generators.build(options.generator)
+            network = geomlib.generators.build(options.generator, **getattr(options, "config", {}))
             self.generator = self._random(options.generator, network, options.seed)
         else:
             self.generator = geomlib.load_generator(options.generator, options.space)

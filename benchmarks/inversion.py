@@ -14,7 +14,7 @@ import torch
 from common import Problem, alternate, arguments, write
 
 from geomlib.applications.inversion import invert
-from geomlib.bootstrap import bootstrap_interval
+from geomlib.homogeneity import bootstrap_interval
 from geomlib.metric import average, metric_tensor
 
 OPTIONS: dict[str, dict[str, Any]] = {

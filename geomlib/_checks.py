@@ -26,6 +26,15 @@ def check_matrix(name: str, value: "Tensor", columns: int) -> None:
         raise ValueError(f"{name}: expected shape (B, {columns}), got {tuple(value.shape)}")
 
 
+def check_place(what: str, value: "Tensor", like: "Tensor") -> None:
+    """Raise `ValueError` unless `value` has the precision and the device of `like`, a tensor of what was loaded."""
+    if (value.dtype, value.device) != (like.dtype, like.device):
+        raise ValueError(
+            f"images: expected {like.dtype} on {like.device}, for which the {what} was loaded, got "
+            f"{value.dtype} on {value.device}"
+        )
+
+
 def check_finite(what: str, value: "Tensor") -> None:
     """Raise `FloatingPointError` with the first index at which `value` is not finite."""
     import torch

@@ -40,7 +40,7 @@ REST = (
     "out.number(top=values.max(), share=share); out.array(values=values); print(object())",
     "figure = Figure((3, 2)); figure.subplots().plot(values)\n"
     'out.figure("line", figure, caption=f"The top is **{values.max():.2f}**.", alt="A line.")',
-    'out.compare([{"claim": "a", "authors": 1, "source": "b", "ours": values.max(), "verdict": "not comparable"}])\n'
+    'out.claim("a", ours=values.max(), authors=1, source="b"); out.claims()\n'
     "out.provenance(generator=generator, positions=positions, seed=seed)",
 )
 

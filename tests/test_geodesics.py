@@ -326,7 +326,19 @@ def test_transport_drops_what_has_no_metric() -> None:
     assert torch.allclose(carried, vector(0.0, 0.0, 1.0).expand(30, -1), atol=1e-9)
 
 
-# volume and curvature
+# lengths, volume and curvature
+
+
+def test_vectors_of_one_length() -> None:
+    metric, vectors = geomlib.metric_tensor(TORUS, A, MSE), torch.stack([vector(0.3, -1.2), vector(5.0, 0.1)])
+    sized = bending.with_length(metric, vectors, 0.2)
+    assert torch.nn.functional.cosine_similarity(sized, vectors) == pytest.approx(1)
+    for v in sized:
+        assert float(metric_length(TORUS, A, v, MSE)) / math.sqrt(2) == pytest.approx(0.2)
+    assert torch.allclose(bending.with_length(metric, vectors[0], 0.2), sized[0])
+    null = geomlib.metric_tensor(NORMALISED, vector(0.0, 2.0, 0.0), MSE)
+    with pytest.raises(ValueError, match="vectors: expected directions that change the image"):
+        bending.with_length(null, vector(0.0, 1.0, 0.0), 1.0)
 
 
 def test_volume_element() -> None:

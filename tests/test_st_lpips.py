@@ -144,7 +144,7 @@ def test_too_small_images(name: str) -> None:
     assert float(d(images(0, side=smallest), images(1, side=smallest)).min()) > 0
     with pytest.raises(ValueError, match=f"images: expected at least {smallest} pixels a side, got"):
         d(images(0, side=smallest - 1), images(1, side=smallest - 1))
-    with pytest.raises(ValueError, match=f"size: expected at least {smallest} pixels for the trunk {name}"):
+    with pytest.raises(ValueError, match=f"size: expected at least {smallest} pixels for st-lpips-{name}"):
         loaded(name, size=smallest - 1)
 
 

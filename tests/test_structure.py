@@ -21,7 +21,6 @@ ROOMS = (
     ("readers", "worlds", "operators"),
     ("metric", "paths"),
     ("eigen", "homogeneity", "layers", "spectrum"),
-    ("bootstrap",),
     ("applications", "check", "figures"),
     ("findings",),
     ("book",),

@@ -39,7 +39,8 @@ class Distance:
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """Squared distance of each pair, `(B,)`; either batch may hold one image, which is compared with each.
 
-        Raises `ValueError` where the shapes of one image differ, or features or values are not of the shape above.
+        Raises:
+            ValueError: the shapes of one image differ, or features or values are not of the shape above.
         """
         if x.shape[1:] != y.shape[1:]:
             raise ValueError(f"y: expected images of shape {tuple(x.shape[1:])} as x, got {tuple(y.shape[1:])}")

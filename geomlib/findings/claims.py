@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from geomlib.bootstrap import bootstrap_interval
 from geomlib.generators.known import EMBEDDED
 from geomlib.generators.packaged import PACKAGED
 from geomlib.generators.published import PUBLISHED
+from geomlib.homogeneity import bootstrap_interval
 
 WORDS = {
-    "same direction": "the interval lies on the claimed side",
+    "same direction": "the interval lies on the claimed side, or a rule without an interval is met",
     "contradicted": "the interval lies on the other side",
     "undecided": "the interval holds both, or a rule without an interval is not met",
     "not comparable": "no control, another quantity, or fewer than ten units",

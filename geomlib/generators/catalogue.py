@@ -66,10 +66,10 @@ def load_object(spec: str, what: str) -> Any:
             module = importlib.import_module(source)
         except ModuleNotFoundError as error:
             raise ValueError(f"{what}: cannot import {source!r} (from {spec!r}): {error}") from error
-    found = getattr(module, name, None)
-    if found is None:
+    value = getattr(module, name, None)
+    if value is None:
         raise ValueError(f"{what}: {source} has no function {name!r}")
-    return found
+    return value
 
 
 def load_factory(spec: str, what: str) -> Callable[..., Any]:
@@ -77,17 +77,18 @@ def load_factory(spec: str, what: str) -> Callable[..., Any]:
     return _factory(load_object(spec, what), spec, what)
 
 
-def _factory(found: Any, spec: str, what: str) -> Callable[..., Any]:
-    if not callable(found):
+def _factory(value: Any, spec: str, what: str) -> Callable[..., Any]:
+    if not callable(value):
         source, _, name = spec.rpartition(":")
         raise ValueError(f"{what}: {source} has no function {name!r}")
-    return found  # type: ignore[no-any-return]
+    return value  # type: ignore[no-any-return]
 
 
 def source_files(spec: str, weights: str = "", what: str = "generator") -> list[Path]:
     """The files that a generator or distance is made from, besides geomlib's own modules.
 
-    Raises `FileNotFoundError` for a packaged or published generator that is not in the cache.
+    Raises:
+        FileNotFoundError: a packaged or published generator that is not in the cache.
     """
     embedded = WEIGHTS / f"{spec}.safetensors"
     files = [Path(weights)] if weights else [embedded] if embedded.is_file() else []
@@ -211,13 +212,28 @@ def load_generator(
 ) -> Generator:
     """A generator by catalogue name, `"path/to/file.py:factory"` or `"package.module:factory"`.
 
-    `space` is one of the generator's `spaces` ("": the default one); `options` of embedded, packaged and published
-    generators are those of `spaces.as_generator`. A factory is called with `options`, and with `space` and `weights`
-    where they are given, and returns a `Generator`; in its place can stand a `Packaged` that names an architecture.
-    The result's `spec` holds what is needed to build it anew.
+    A factory is called with `options`, and with `space` and `weights` where they are given, and returns a `Generator`;
+    in its place can stand a `Packaged` that names an architecture.  The result's `spec` holds what is needed to build
+    it anew.
 
-    Raises `ValueError` for an unknown name, space or option, `FileNotFoundError` for a missing file (nothing is
-    downloaded here), `FloatingPointError` for weights that are not finite.
+    Args:
+        source: the name, or where the factory is.
+        space: one of the generator's `spaces`; "" is the default one.
+        weights: a checkpoint in place of the generator's own.
+        device: where the network is.
+        dtype: its precision, and that of the latents.
+        options: of a factory, or as in `spaces.as_generator`.
+
+    Raises:
+        ValueError: an unknown name, space or option.
+        FileNotFoundError: a missing file (nothing is downloaded here).
+        FloatingPointError: weights that are not finite.
+
+    Example:
+        >>> import geomlib
+        >>> G = geomlib.load_generator("shapes-dcgan")
+        >>> G(G.sample(2, seed=0)).shape
+        torch.Size([2, 3, 64, 64])
     """
     if source in EMBEDDED:
         generator = _embedded(source, space, weights, options)
@@ -237,6 +253,6 @@ def load_generator(
         packaged = [name for name, entry in PACKAGED.items() if entry.architecture]
         names = ", ".join([*EMBEDDED, *packaged, *ANALYTIC, *PUBLISHED])
         raise ValueError(f"generator: expected one of {names} or file.py:factory, got {source!r}")
-    given = {"space": space, "weights": str(weights) if weights else ""}
-    generator.spec = {"source": source, **options, **{key: value for key, value in given.items() if value}}
+    generator.spec = {"source": source, **options}
+    generator.spec |= ({"space": space} if space else {}) | ({"weights": str(weights)} if weights else {})
     return generator.to(device, dtype)

@@ -11,7 +11,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -45,6 +45,8 @@ _TELLING_KEYS = {
     "mlp": "fc4.",
     "ctgan": "conv6.1.",
 }
+
+_Module = TypeVar("_Module", bound=nn.Module)
 
 
 class _Settings:
@@ -113,14 +115,21 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], name: str) -> Non
     }
     if any(differences.values()):
         counts = "; ".join(
-            f"{len(found)} {what} ({', '.join(found[:3])}{', ...' if len(found) > 3 else ''})"
-            for what, found in differences.items() if found
-        )  # fmt: skip
+            f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+            for what, keys in differences.items()
+            if keys
+        )
         likely = likely_architecture(state)
         if likely and likely == likely_architecture(expected):
             likely += " of another configuration"
         hint = f"; the file looks like {likely}" if likely else ""
         raise ValueError(f"weights: not a checkpoint of {name}: of {len(expected)} tensors {counts}{hint}")
+
+
+def trained(module: _Module, state: Mapping[str, Tensor], device: str | torch.device, dtype: torch.dtype) -> _Module:
+    """A module with the weights of a trained one, in eval mode, its parameters without gradient."""
+    module.load_state_dict(state)
+    return module.to(device=device, dtype=dtype).eval().requires_grad_(False)
 
 
 def state_hash(state: Mapping[str, Tensor]) -> str:
@@ -134,8 +143,8 @@ def state_hash(state: Mapping[str, Tensor]) -> str:
 
 def likely_architecture(keys: Mapping[str, object]) -> str:
     """Name of the published architecture that a state dict belongs to, by the beginning of a telling key, or ""."""
-    found = (name for name, start in _TELLING_KEYS.items() if any(key.startswith(start) for key in keys))
-    return next(found, "")
+    fitting = (name for name, start in _TELLING_KEYS.items() if any(key.startswith(start) for key in keys))
+    return next(fitting, "")
 
 
 def _load_pickle(path: Path, file_format: str) -> object:

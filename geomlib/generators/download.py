@@ -153,8 +153,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, requests.Timeout):
         return f"no answer within {TIMEOUT:g} s"
     # Beneath several layers of wrapping stands what the system said, or how many bytes are wanting.
-    found = re.search(r"\[Errno -?\d+\] ([^'\")]+)|IncompleteRead\(([^)]*)\)", str(error))
-    return next(filter(None, found.groups())) if found else str(error).split("\n")[0][:200]
+    match = re.search(r"\[Errno -?\d+\] ([^'\")]+)|IncompleteRead\(([^)]*)\)", str(error))
+    return next(filter(None, match.groups())) if match else str(error).split("\n")[0][:200]
 
 
 def _check_hash(entry: Published, file: Path, path: Path) -> None:

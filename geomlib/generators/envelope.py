@@ -10,7 +10,9 @@ EXPANSION = 2  # what is unpacked, in units of the file's size: torch.save does 
 def check_file(path: Path) -> str:
     """The format of a file, "safetensors", "zip" or "pickle", by its first bytes, its envelope checked.
 
-    Raises `FileNotFoundError` for no file, `ValueError` for one that is damaged, hostile or no checkpoint.
+    Raises:
+        FileNotFoundError: no file.
+        ValueError: one that is damaged, hostile or no checkpoint.
     """
     if not path.is_file():
         raise FileNotFoundError(f"weights: no file {path}")

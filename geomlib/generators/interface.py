@@ -54,8 +54,9 @@ class Generator:
     `world` says whose known factors the outputs show: "shapes" (images like those of `worlds.shapes`, 3 x 64 x 64),
     "tones" (sounds like those of `worlds.tones`), or None: no factors are known.
 
-    Raises `ValueError` for another world, and for a module in training mode, or a callable that holds one (in a
-    closure, an attribute or a global): batch statistics would tie the samples of a batch together.
+    Raises:
+        ValueError: another world, or a module in training mode, or a callable that holds one (in a closure, an
+            attribute or a global): batch statistics would tie the samples of a batch together.
     """
 
     checkpoint: str = ""  # SHA-256 of the file that `load_generator` handed to a factory
@@ -116,8 +117,10 @@ class Generator:
     def sample(self, count: int, seed: int) -> Tensor:
         """Latents `(count, n)` from the generator's own distribution, the same for a seed on every device.
 
-        They are the first of every larger `count`. Raises `ValueError` for a sampler that does not give what it is
-        asked for, or gives the same again.
+        They are the first of every larger `count`.
+
+        Raises:
+            ValueError: a sampler that does not give what it is asked for, or gives the same again.
         """
         random, sampler = torch.Generator().manual_seed(seed), f"sampler of {self.name}"
         parts: list[Tensor] = []

@@ -30,7 +30,8 @@ AUDIO = ("wavegan", "ctgan")
 def card(name: str) -> dict[str, Any]:
     """What is known of an embedded or packaged network: where it is from, data, training, licence, quality.
 
-    Raises `FileNotFoundError` for any other.
+    Raises:
+        FileNotFoundError: any other.
     """
     if name in PACKAGED:
         return dataclasses.asdict(PACKAGED[name])

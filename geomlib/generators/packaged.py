@@ -36,7 +36,8 @@ class Packaged:
         output_shape: `(C, H, W)` of one image, or `(C, L)` of one waveform.
         distance: Default distance, by its name for `load_distance`.
 
-    Raises `ValueError` for a name, hash or kind of archive of another form.
+    Raises:
+        ValueError: a name, hash or kind of archive of another form.
     """
 
     name: str
