@@ -30,6 +30,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` in the cache folder: renamed to it at the end, removed on any error.
 
     Raises:
+        ConnectionError: as it comes from inside.
         OSError: the folder cannot be written; the message says what to set.
     """
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")

@@ -121,7 +121,7 @@ def _fetch(names: list[str], source: Path | None, yes: bool) -> Iterator[Path | 
     yield from archives.fetch(*packaged, source=source, consent=yes or source is None and _agreed(packaged))
     for name in others:
         in_package = name in EMBEDDED
-        yield f"{name} comes with geomlib" if in_package else download.fetch(name, progress=download.show_progress)
+        yield f"{name} comes with geomlib" if in_package else download.fetch(name, progress=True)
 
 
 def _declared(name: str) -> "Packaged":

@@ -14,6 +14,7 @@ import geomlib
 from geomlib import _state, eigen
 from geomlib.applications import controls, coordinates, directions, geodesics, inversion
 from geomlib.applications import riemannian as curvature
+from geomlib.check.report import Report
 from geomlib.generators.spaces import as_generator
 
 
@@ -63,7 +64,7 @@ def tensors(result: object) -> list[Tensor]:
     return [x for value in getattr(result, "__dict__", {}).values() for x in tensors(value)]
 
 
-def check(report: geomlib.check.report.Report) -> Tensor:
+def check(report: Report) -> Tensor:
     assert not report.problems
     text = next(row.finding for row in report.rows if row.name == "derivative")
     return torch.tensor([ord(letter) for letter in text])
@@ -145,10 +146,9 @@ def test_derivatives_of_an_image_are_the_caller_s() -> None:
         assert not G(z).requires_grad
 
 
-DOORS = (
-    "check", "curvature", "directions", "disentanglement", "eigen", "evolution", "geodesics", "inversion.invert",
-    "layers", "metric", "operators", "paths",
-)  # fmt: skip
+APPLICATIONS = ("directions", "factors", "geodesics", "inversion.invert", "riemannian", "search")
+ENGINE = ("check.report", "eigen", "layers", "metric", "operators.hessian", "paths")
+DOORS = (*ENGINE, *(f"applications.{name}" for name in APPLICATIONS))
 
 
 def test_every_door_is_isolated() -> None:

@@ -277,8 +277,10 @@ def strength(H: Tensor, axes: Tensor) -> Tensor:
 def energy_rank(metric: Metric, axes: Tensor, share: float) -> Tensor:
     """Rank `(k,)`, from 1, of the eigenvector up to which `share` in (0, 1] of the axis lies.
 
-    The energy of an axis `a` on the first `r` eigenvectors is `Σ_{j≤r} (a · v_j)²`, with `a` normalised.  Raises
-    `ValueError` for a share out of range or the metric at several positions.
+    The energy of an axis `a` on the first `r` eigenvectors is `Σ_{j≤r} (a · v_j)²`, with `a` normalised.
+
+    Raises:
+        ValueError: a share out of range or the metric at several positions.
     """
     if not 0 < share <= 1 or metric.matrix.ndim != 2:
         raise ValueError(

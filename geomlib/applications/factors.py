@@ -148,25 +148,25 @@ def factor_shares(
                 f"axes {name!r}: expected shape ({n}, m), m from {max(counts)} to {n}, got {tuple(basis.shape)}"
             )
         check_orthonormal(f"axes {name!r}", basis)
-    kept, drawn = _pairs(generator, pairs, seed, latents)
+    z, other = _pairs(generator, pairs, seed, latents)
 
     def see(latents: Tensor) -> tuple[dict[str, Tensor], float]:
         """Codes of the images, and the share that is read as one clean shape."""
-        clean = []
+        parts = []
 
         def read(images: Tensor) -> Reading:
             readings = reader.read(images)
-            clean.append(confident(readings))
+            parts.append(confident(readings).cpu())
             return _shape_codes(readings)
 
-        return _codes(generator, latents, read), float(torch.cat(clean).double().mean())
+        return _codes(generator, latents, read), float(torch.cat(parts).double().mean())
 
-    (first, first_clean), (second, second_clean) = see(kept), see(drawn)
+    (first, first_clean), (second, second_clean) = see(z), see(other)
     rows, clean = [], []
     for basis in axes.values():
         for count in counts:
             inside = basis[:, :count].cpu().double()
-            mixture, share = see(drawn + (kept - drawn) @ inside @ inside.T)
+            mixture, share = see(other + (z - other) @ inside @ inside.T)
             triples = (torch.stack([first[name], second[name], mixture[name]], 1) for name in SHAPE_FACTORS)
             products = torch.stack([_products(codes) for codes in triples], 1)
             low, high = bootstrap_interval(_shares, products, seed=seed, count=resamples, level=level)

@@ -77,6 +77,9 @@ def _of_numbers(picture: "Image", tags: Mapping[int, Any], path: Path) -> tuple[
     """Grey of more than 8 bits as floating-point numbers in [0, 1]; and the range that it was taken from.
 
     `tags` are those of a TIFF: Pillow reads one of 9 to 15 bits as if of 16, and where white is 0 does not turn it.
+
+    Raises:
+        ValueError: a mode that is not known, or values whose range cannot be told.
     """
     import numpy as np
     from PIL import Image

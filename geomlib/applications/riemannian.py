@@ -83,9 +83,12 @@ def exponential_map(
     eigenvalues are raised by `damping` times the largest: the latents move slowly along axes far below that, and
     `residuals` count them little.  Lower it where the metric is well conditioned.
 
-    Small eigenvalues make the problem ill-posed whatever the method: look at `speeds` and `residuals`.  Raises
-    `ValueError` for other shapes, a distance without features, fewer than two points, or a `v` that leaves the image as
-    it is, and `FloatingPointError` where the latents run away to no finite image.
+    Small eigenvalues make the problem ill-posed whatever the method: look at `speeds` and `residuals`.
+
+    Raises:
+        ValueError: other shapes, a distance without features, fewer than two points, or a `v` that leaves the image as
+            it is.
+        FloatingPointError: the latents run away to no finite image.
     """
     check_features(distance)
     check_matrix("z, v", torch.stack([z, v.to(z)]), generator.latent_dim)
@@ -106,8 +109,8 @@ def exponential_map(
                 raise ValueError("v: expected a direction that changes the image, got one that does not")
         values, vectors = metric.eigenvalues, metric.eigenvectors
         inverse = vectors / (values.clamp(min=0) + damping * values[0]) @ vectors.mT
-        aim, residual, share = reached + move, math.inf, 1.0
-        there, correction = here, -step
+        aim, residual = reached + move, math.inf
+        there, correction, share = here, -step, 1.0
         for _ in range(iterations):
             trial = there - share * correction
             trial_image = features(generator, trial[None], distance)[0].cpu()

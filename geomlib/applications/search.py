@@ -86,7 +86,8 @@ def maximise(
     evolution = Evolution(torch.zeros(len(starts), k).double(), sigma, seeds, population)
     # Each search moves in a plane of its own, where 0 is its start.
     origin = (starts.detach().to("cpu", torch.float64) - coordinates.origin)[:, None]
-    means, candidates, scores = [origin + coordinates.latents(evolution.means[:, None])], [], []
+    means = [origin + coordinates.latents(evolution.means[:, None])]
+    candidates, scores = [], []
     for generation in range(generations):
         points = evolution.ask()
         latents = (origin + coordinates.latents(points)).to(starts)
@@ -104,7 +105,8 @@ def maximise(
         scores.append(values)
         if progress:
             progress(generation + 1, generations)
-    every, trace, calls = torch.stack(scores, 1), torch.cat(means, 1), generations * evolution.population
+    every, trace = torch.stack(scores, 1), torch.cat(means, 1)
+    calls = generations * evolution.population
     best_score, index = every.flatten(1).max(1)
     best = torch.cat(candidates, 1)[torch.arange(len(starts)), index]
     if start.ndim == 1:

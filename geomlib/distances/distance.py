@@ -27,13 +27,17 @@ class Distance:
         *,
         value: Value | None = None,
     ) -> None:
-        """A distance from `features`, or from `value(x, y)`; exactly one of the two, else `TypeError`.
+        """A distance from `features`, or from `value(x, y)`; `load_distance(**spec)` builds it anew.
 
-        `load_distance(**spec)` builds it anew; None where it was made by hand.
+        Raises:
+            TypeError: both of them, or neither.
         """
         if (features is None) == (value is None):
             raise TypeError(f"features, value: expected exactly one of them for distance {name!r}")
-        self.name, self.features, self.spec, self._value = name, features, spec, value
+        self.name = name
+        self.features = features
+        self.spec = spec
+        self._value = value
 
     @isolated(differentiable=True)
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:

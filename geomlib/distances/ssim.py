@@ -6,7 +6,8 @@ from torch.nn import functional
 
 from geomlib.distances.distance import Distance
 
-_WINDOW, _SIGMA, _K1, _K2 = 11, 1.5, 0.01, 0.03
+_WINDOW, _SIGMA = 11, 1.5  # pixels
+_K1, _K2 = 0.01, 0.03
 
 
 def ssim(device: str | torch.device, dtype: torch.dtype, data_range: float = 1.0) -> Distance:

@@ -6,12 +6,10 @@ comes from a server. Beside a checkpoint stands its SHA-256 as it was on first u
 
 import logging
 import re
-import sys
 from pathlib import Path
 
 from geomlib._checks import check_choice
 from geomlib._files import cache_folder, sha256, written_whole
-from geomlib._progress import Progress
 from geomlib.generators.envelope import check_file
 from geomlib.generators.published import PUBLISHED, Published
 
@@ -59,11 +57,11 @@ def local_path(name: str, folder: Path | None = None) -> Path:
     return path
 
 
-def fetch(name: str, folder: Path | None = None, progress: Progress | None = None) -> Path:
+def fetch(name: str, folder: Path | None = None, progress: bool = False) -> Path:
     """The checkpoint of a published generator, downloaded unless it is in the cache folder already.
 
     It is written under a temporary name, checked (size, format, SHA-256) and renamed when whole; on any error nothing
-    is left behind. `progress` is called with the bytes so far and the bytes in all (0 where the server does not say).
+    is left behind. `progress` shows a bar in the terminal.
 
     Raises:
         FileNotFoundError: there is no address, or one for a browser only; the message says what to do by hand.
@@ -91,35 +89,6 @@ def fetch(name: str, folder: Path | None = None, progress: Progress | None = Non
     return path
 
 
-def show_progress(done: int, total: int) -> None:
-    """Write a line to stderr that counts megabytes; for `fetch`."""
-    share = f" of {total / 1e6:.1f} MB ({done / total:.0%})" if total else " MB"
-    sys.stderr.write(f"\r{done / 1e6:.1f}{share}" + ("\n" if done == total else ""))
-    sys.stderr.flush()
-
-
-class _Counter:
-    """What pooch calls a progress bar: counts the bytes, and passes them on."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self.progress = progress
-        self.total = self.done = 0  # pooch sets the total; 0 where the server does not say
-
-    def update(self, size: int) -> None:
-        # pooch counts the last chunk as a whole one, and all bytes once more at the end.
-        size = min(size, self.total - self.done) if self.total else size
-        self.done += size
-        if self.progress and size:
-            self.progress(self.done, self.total)
-
-    def reset(self) -> None:
-        """The count goes on."""
-
-    def close(self) -> None:
-        if self.progress and not self.total:
-            self.progress(self.done, self.done)
-
-
 def _entry(name: str) -> Published:
     check_choice("name", name, PUBLISHED)
     return PUBLISHED[name]
@@ -129,19 +98,15 @@ def _place(entry: Published, folder: Path | None) -> Path:
     return (cache_folder() if folder is None else Path(folder)) / entry.file
 
 
-def _download(url: str, part: Path, progress: Progress | None, failed: str, by_hand: str) -> None:
+def _download(url: str, part: Path, progress: bool, failed: str, by_hand: str) -> None:
     """Write what the address gives to `part`; redirects are followed."""
     import requests
     from pooch import HTTPDownloader
 
-    counter = _Counter(progress)
     try:
-        HTTPDownloader(progressbar=counter, chunk_size=CHUNK, timeout=TIMEOUT)(url, str(part), None)
+        HTTPDownloader(progressbar=progress, chunk_size=CHUNK, timeout=TIMEOUT)(url, str(part), None)
     except (requests.RequestException, ValueError) as error:
         raise ConnectionError(f"{failed} ({_reason(error)}); get {by_hand}") from error
-    size = part.stat().st_size
-    if size < counter.total:
-        raise ConnectionError(f"{failed} (it broke off after {size} of {counter.total} bytes); get {by_hand}")
 
 
 def _reason(error: Exception) -> str:

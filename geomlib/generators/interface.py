@@ -88,8 +88,14 @@ class Generator:
             raise ValueError(f"size: expected a positive integer, and an output_range (images), got {size!r}")
         check_choice("space", space or spaces[0], spaces)
         check_choice("world", world, (*WORLDS, None))
-        self.module, self.latent_dim, self.output_range, self.clamp = module, latent_dim, output_range, clamp
-        self.size, self.spaces, self.space, self.deterministic = size, spaces, space or spaces[0], deterministic
+        self.module = module
+        self.latent_dim = latent_dim
+        self.output_range = output_range
+        self.clamp = clamp
+        self.size = size
+        self.spaces = spaces
+        self.space = space or spaces[0]
+        self.deterministic = deterministic
         self.world = world
         self.sampler = sampler or _normal(latent_dim)
         self.name = name or type(module).__name__

@@ -106,7 +106,8 @@ def compare(seen: Readings, data: Readings, factors: Sequence[Factor], what: str
     size = min(len(seen.factors), len(data.factors) // 2)
     if size < 2:
         raise ValueError(f"{what}, real: expected at least 2 and 4, got {len(seen.factors)} and {len(data.factors)}")
-    good, good_data, kinds = confident(seen), confident(data), seen.probabilities.shape[1] - 1
+    good, good_data = confident(seen), confident(data)
+    kinds = seen.probabilities.shape[1] - 1
     covered = {}
     for index, factor in enumerate(factors):
         # Kinds are the numbers 0, 1, ...: bins of width 1 that begin at these numbers.
