@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from scipy.io import wavfile
 
-from geomlib.findings import DoesNotApply, Results, progress
+from geomlib.findings import DoesNotApply, Results, open_experiment, progress
 
 
 def drawing() -> Figure:
@@ -143,3 +143,16 @@ def test_networks_that_others_trained_are_not_judged_yet() -> None:
     one, other = SimpleNamespace(name="dcgan-portraits"), SimpleNamespace(name="shapes-dcgan")
     assert [Results.judge(one, holds) for holds in (True, False)] == ["not yet judged"] * 2
     assert [Results.judge(other, holds) for holds in (True, False)] == ["same direction", "not the same direction"]
+
+
+def test_an_experiment_opens_with_a_distance_that_fits_the_outputs(tmp_path: Path) -> None:
+    file = tmp_path / "made.py"
+    file.write_text(
+        "from geomlib import Generator\n"
+        "def sounds(): return Generator(lambda z: z[:, None].repeat(1, 1, 2000), 2, None)\n"
+        "def greys(): return Generator(lambda z: z[:, None, None].repeat(1, 1, 8, 4), 2)\n",
+        encoding="utf-8",
+    )
+    for factory, distance in (("sounds", "stft"), ("greys", "mse")):
+        made = open_experiment(str(tmp_path / factory), f"{file}:{factory}")
+        assert made.distance.name == distance and made.results.network == "yours"

@@ -28,9 +28,12 @@ def open_experiment(
 ) -> Experiment:
     """Load what the parameters of a notebook name; an empty distance is the generator's own.
 
+    A generator that has none is measured by "stft" where it makes sounds `(C, L)`, else by "mse".
+
     Raises as `load_generator` and `load_distance`.
     """
     made = load_generator(generator, space=space, weights=weights or None, device=device, **generator_options(options))
     out = Results(results)
     out.network = kind_of(made.name)
-    return Experiment(made, load_distance(distance or made.default_distance, device=device), out)
+    fallback = "stft" if len(made.image_shape) == 2 else "mse"
+    return Experiment(made, load_distance(distance or made.default_distance or fallback, device=device), out)

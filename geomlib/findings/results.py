@@ -13,7 +13,7 @@ import os
 import sys
 import time
 import wave
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +244,17 @@ class Results:
         """
         _show_table(caption, header, rows)
 
+    def records(self, caption: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Show a table whose header are the keys of its rows; a key that a row lacks is no value.
+
+        Args:
+            caption: what it shows.
+            rows: words, numbers (shown with four digits), None for no value, by column.
+        """
+        rows = list(rows)
+        header = list(dict.fromkeys(key for row in rows for key in row))
+        _show_table(caption, header, [[row.get(key) for key in header] for row in rows])
+
     def does_not_apply(self, reason: str) -> None:
         """Record why this experiment has no meaning for this generator, and end the notebook there, without error.
 
@@ -310,7 +321,9 @@ def _told(ours: Any) -> Any:
 
 
 def _plain(key: str, value: Any) -> Any:
-    """The value as JSON knows it: Python numbers, words, truths, None, and lists of them."""
+    """The value as JSON knows it: Python numbers, words, truths, None, and lists of them, as of an interval."""
+    if isinstance(value, Interval):
+        value = [value.value, value.low, value.high]
     if hasattr(value, "tolist"):  # numpy and torch, scalar or short list
         value = value.tolist()
     if isinstance(value, list | tuple):
@@ -348,6 +361,7 @@ def _show_table(caption: str, header: Sequence[str], rows: Sequence[Sequence[Any
     def text(value: Any) -> str:
         if value is None:
             return "–"
+        value = value.item() if hasattr(value, "item") else value  # a scalar of torch or numpy
         return html.escape(f"{value:.4g}" if isinstance(value, float) else str(value))
 
     head = "".join(f'<th scope="col">{text(cell)}</th>' for cell in header)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from geomlib.worlds.shapes.data import Factor
 from geomlib.worlds.shapes.quality import Coverage, coverage, frechet_distance
-from geomlib.worlds.tones.data import FACTORS, NOTES, PERIOD
+from geomlib.worlds.tones.data import FACTORS, NOTES, PERIOD, SAMPLE_RATE
 from geomlib.worlds.tones.networks import Readings, ToneReader, check_sounds
 
 CONFIDENCE = 0.9
@@ -101,3 +101,17 @@ def measure(sounds: Tensor, reader: ToneReader, real: Tensor) -> Quality:
         waveform=_waveform(sounds, heard.factors[:, 0]),
         waveform_real=_waveform(real, data.factors[:, 0]),
     )
+
+
+def in_words(readings: Readings) -> list[str]:
+    """What is read of each sound, factor by factor; "no clean note" where none is read with confidence."""
+    texts = []
+    for clean, factors in zip(confident_notes(readings), readings.factors.tolist(), strict=True):
+        note, brightness, even, attack, decay = factors
+        texts.append(
+            f"{NOTES[int(note)] * SAMPLE_RATE // PERIOD} Hz, brightness {brightness:.2f}, even harmonics {even:.2f}, "
+            f"attack {10**attack:.2f} s, decay {10**decay:.2f} s"
+            if clean
+            else "no clean note"
+        )
+    return texts
