@@ -63,10 +63,36 @@ def _sizes(generator: Generator) -> dict[str, int]:
 def layer_names(generator: Generator) -> list[str]:
     """Names of the layers that `layer_metrics` takes, in the order in which the forward pass ends them.
 
-    A layer is a submodule of the network that puts out one tensor `(B, ...)`, once in a forward pass.  Raises
-    `TypeError` where the generator is no `nn.Module`.
+    A layer is a submodule of the network that puts out one tensor `(B, ...)`, once in a forward pass.
+
+    Raises:
+        TypeError: the generator is no `nn.Module`.
     """
     return list(_sizes(generator))
+
+
+def main_layers(generator: Generator, count: int = 9) -> list[str]:
+    """At most `count` names of the outermost layers, evenly chosen in the order of the forward pass.
+
+    An outermost layer is held by no other, once those are gone that hold more than half of all layers.
+
+    Raises:
+        TypeError: the generator is no `nn.Module`.
+    """
+    every = layer_names(generator)
+    names = [name for name in every if 2 * sum(one.startswith(f"{name}.") for one in every) <= len(every)]
+    outermost = [name for name in names if not any(name.startswith(f"{one}.") for one in names)]
+    places = torch.linspace(0, len(outermost) - 1, min(count, len(outermost))).round().int()
+    return [outermost[place] for place in places]
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Names without the module that most of them begin with, unless a bare number would be left."""
+    roots = [f"{name.partition('.')[0]}." for name in names if "." in name]
+    root = max(roots, key=roots.count, default="")
+    short = [name.removeprefix(root) for name in names]
+    idle = 2 * roots.count(root) > len(names) and not any(name[0].isdigit() for name in short)
+    return short if idle else list(names)
 
 
 @isolated()
@@ -82,8 +108,12 @@ def layer_metrics(
     """The metric tensor of each named layer at `z` `(n,)`, or at each of `(P, n)`; the network is not copied.
 
     `tile` and `memory` are those of `operators.metric_operator`; `progress(done, total)` is called after each position.
-    Raises `ValueError` for an unknown layer, naming the known ones, and as `metric_tensor`; a layer that does not
-    depend on the latent has the metric zero.
+    A layer that does not depend on the latent has the metric zero.
+
+    Raises:
+        ValueError: an unknown layer, naming the known ones, no layer or position, and as `metric_tensor`.
+        TypeError: the generator is no `nn.Module`.
+        FloatingPointError: a metric that is not finite, naming layer and position.
     """
     positions = z if z.ndim == 2 else z[None]
     check_matrix("z", positions, generator.latent_dim)
