@@ -122,3 +122,18 @@ def scatter_grid(transfer: Tensor, eigenvalues: Tensor, names: Sequence[str]) ->
             if j == 0:
                 axis.set_ylabel(f"axes of {names[i]}")
     return figure
+
+
+def shares(counts: Sequence[int], n: int, sets: Mapping[str, Tensor], factors: Mapping[str, int]) -> Figure:
+    """A panel a factor: the share of its variation that the first axes of each set carry, 0 without axes, 1 with `n`.
+
+    `sets` hold shares `(K, F)` for the `K` `counts` of axes; `factors` names those of the `F` columns that are drawn.
+    """
+    ends = {
+        name: np.pad(array(rows), ((1, 1), (0, 0)), constant_values=((0, 1), (0, 0))) for name, rows in sets.items()
+    }
+    groups = {
+        factor.replace("_", " "): {name: rows[:, column] for name, rows in ends.items()}
+        for factor, column in factors.items()
+    }
+    return panels([0, *counts, n], groups, f"first axes, of {n}", "share of the factor's variation", logx=True)

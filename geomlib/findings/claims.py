@@ -5,8 +5,7 @@ those of today are applied.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,8 +26,7 @@ WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(NamedTuple):
     """A value with the two ends of its interval, 95 % unless said; ``f"{interval:.2f}"`` is ``0.67 (0.64 to 0.71)``."""
 
     value: float

@@ -1,7 +1,6 @@
 """Paired comparisons: the same units under two conditions."""
 
 import math
-from dataclasses import astuple
 from typing import NamedTuple
 
 import torch
@@ -24,7 +23,7 @@ class Paired(NamedTuple):
     @property
     def ratio(self) -> Interval:
         """Of geometric means, where the values are logarithms: `exp` of the difference."""
-        return Interval(*map(math.exp, astuple(self.difference)))
+        return Interval(*map(math.exp, self.difference))
 
 
 def paired_test(values: Tensor, others: Tensor, *, seed: int) -> Paired:

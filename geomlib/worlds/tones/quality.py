@@ -8,10 +8,10 @@ from torch import Tensor
 from geomlib.worlds.quality import Comparison, compare
 from geomlib.worlds.quality import confident as confident_notes
 from geomlib.worlds.reader import Readings
-from geomlib.worlds.tones.data import FACTORS, NOTES, PERIOD
+from geomlib.worlds.tones.data import FACTORS, NOTES, PERIOD, SAMPLE_RATE
 from geomlib.worlds.tones.networks import ToneReader, check_sounds
 
-__all__ = ["Quality", "Waveform", "confident_notes", "harmonicity", "measure"]
+__all__ = ["Quality", "Waveform", "confident_notes", "harmonicity", "in_words", "measure"]
 
 _LEAKAGE = 2  # bins of a Hann window that a steady harmonic fills beside its own
 _FULL_SCALE = 0.999
@@ -73,3 +73,17 @@ def measure(sounds: Tensor, reader: ToneReader, real: Tensor) -> Quality:
     heard, data = reader.read(sounds), reader.read(real)
     result = compare(heard, data, FACTORS, "sounds")
     return Quality(**vars(result), waveform=_waveform(sounds, heard), waveform_real=_waveform(real, data))
+
+
+def in_words(readings: Readings) -> list[str]:
+    """What is read of each sound, factor by factor; "no clean note" where none is read with confidence."""
+    texts = []
+    for clean, factors in zip(confident_notes(readings), readings.factors.tolist(), strict=True):
+        note, brightness, even, attack, decay = factors
+        texts.append(
+            f"{NOTES[int(note)] * SAMPLE_RATE // PERIOD} Hz, brightness {brightness:.2f}, even harmonics {even:.2f}, "
+            f"attack {10**attack:.2f} s, decay {10**decay:.2f} s"
+            if clean
+            else "no clean note"
+        )
+    return texts
