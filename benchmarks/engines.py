@@ -40,8 +40,13 @@ PROBLEMS: dict[str, tuple[str, str, int, dict[str, Any]]] = {
     "deepsim-fc6, lpips-squeeze": ("deepsim_fc6", "lpips-squeeze", 8, {}),
 }
 FORWARD, RECORD, TAPE, TRACE, FOLD, PROGRAM = (
-    "forward passes", "tape, recorded", "tape, replayed", "program, traced", "program, folded", "program, replayed"
-)  # fmt: skip
+    "forward passes",
+    "tape, recorded",
+    "tape, replayed",
+    "program, traced",
+    "program, folded",
+    "program, replayed",
+)
 
 
 def main() -> None:

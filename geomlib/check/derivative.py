@@ -12,7 +12,6 @@ from geomlib._checks import check_finite
 from geomlib.check.errors import blame
 from geomlib.check.output import COUNT, Trial, Verdict
 from geomlib.derivatives.jacobian import ROUTES, Linearisation, vjp_rows
-from geomlib.derivatives.tiling import footprint, make_plan
 from geomlib.distances import load_distance
 from geomlib.metric import estimate
 
@@ -86,16 +85,16 @@ def try_route(trial: Trial) -> Verdict:
     if trial.fresh_noise:
         return None, "Fresh noise has no Jacobian: pullback refuses it.", "Use method='backward'."
     z = trial.latents[0]
-    plan = make_plan(footprint(trial.vector, z), len(z), z.device)
     with _collected_failures() as errors:
-        check_finite("derivative", Linearisation(trial.vector, z, plan).jvp(_directions(z, 2)))
-    trial.route = plan.route
+        linear = Linearisation(trial.vector, z)
+        check_finite("derivative", linear.jvp(_directions(z, 2)))
+    trial.route = linear.route
     reasons = zip(ROUTES, errors, strict=False)
     failed = " ".join(f"No {name}: {blame(error, trial.modules())}." for name, error in reasons)
     if trial.route == ROUTES[0]:
-        return True, "Forward mode under vmap serves, the fastest route.", ""
+        return True, "JVP under vmap serves, the fastest route.", ""
     cost = "Exact, but slower." if trial.route == ROUTES[1] else "Slow, and right to a few digits only."
-    return None, f"{trial.route} serves. {failed}", f"{cost} An operation with a forward rule in that place is faster."
+    return None, f"{trial.route} serves. {failed}", f"{cost} An operation with a JVP rule in that place is faster."
 
 
 def _directions(z: Tensor, count: int) -> Tensor:
@@ -109,9 +108,7 @@ def _between_modes(trial: Trial) -> float:
     """How far `‖Jv‖²` by the route of the metric is from `vᵀ(JᵀJv)` with `Jᵀ` by reverse mode, as a share."""
     z = trial.latents[0]
     v = _directions(z, 1)
-    plan = make_plan(footprint(trial.vector, z), 1, z.device)
-    plan.route = trial.route
-    moved = Linearisation(trial.vector, z, plan).jvp(v)[0].detach()
+    moved = Linearisation(trial.vector, z, route=trial.route).jvp(v)[0].detach()
     point = z.clone().requires_grad_()
     pulled = vjp_rows(trial.vector(point), point, moved[None])[0]
     forward, reverse = float(moved.double().square().sum()), float(pulled.double().dot(v[0].double()))
@@ -140,9 +137,7 @@ def try_derivative(trial: Trial) -> Verdict:
         values: Tensor = exact(position[None]).flatten()
         return values
 
-    plan = make_plan(footprint(image, z), 1, z.device)
-    plan.route = trial.route
-    derivative = Linearisation(image, z, plan).jvp(v)[0].double()
+    derivative = Linearisation(image, z, route=trial.route).jvp(v)[0].double()
     precision = image(z).dtype
     errors = {}
     with torch.no_grad():
