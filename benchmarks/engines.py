@@ -90,7 +90,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         options.generator, options.distance, part, options.config = PROBLEMS[options.problem]
     problem = Problem(options)
     z, n = problem.z, problem.columns
-    count, tile = part or n, min(PullbackOperator(*problem.parts()).plan.tile, part or n)
+    count, tile = part or n, min(PullbackOperator(*problem.parts()).tiling.tile, part or n)
     basis = torch.eye(n)[:count]
 
     def function(latent: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ def main() -> None:
         ours, plain, exact = (
             PullbackOperator(*parts) for parts in (problem.parts(), problem.parts(), problem.exact_parts())
         )
-        plain.plan.records = False
+        plain.linear.tape = None
         if options.probes:
             # `E‖Ev‖² / E‖Hv‖²` is the square of the relative Frobenius difference.
             random = torch.Generator().manual_seed(options.seed + index)
