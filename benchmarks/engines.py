@@ -40,8 +40,13 @@ PROBLEMS: dict[str, tuple[str, str, int, dict[str, Any]]] = {
     "deepsim-fc6, lpips-squeeze": ("deepsim_fc6", "lpips-squeeze", 8, {}),
 }
 FORWARD, RECORD, TAPE, TRACE, FOLD, PROGRAM = (
-    "forward passes", "tape, recorded", "tape, replayed", "program, traced", "program, folded", "program, replayed"
-)  # fmt: skip
+    "forward passes",
+    "tape, recorded",
+    "tape, replayed",
+    "program, traced",
+    "program, folded",
+    "program, replayed",
+)
 
 
 def main() -> None:
@@ -85,7 +90,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         options.generator, options.distance, part, options.config = PROBLEMS[options.problem]
     problem = Problem(options)
     z, n = problem.z, problem.columns
-    count, tile = part or n, min(PullbackOperator(*problem.parts()).plan.tile, part or n)
+    count, tile = part or n, min(PullbackOperator(*problem.parts()).tiling.tile, part or n)
     basis = torch.eye(n)[:count]
 
     def function(latent: Tensor) -> Tensor:

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from geomlib._checks import check_choice, check_finite, check_matrix
 from geomlib._progress import Progress
 from geomlib._state import isolated
-from geomlib.derivatives.tiling import Plan
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
 from geomlib.metric import Metric, noise_floor
-from geomlib.operators.hessian import PullbackOperator
+from geomlib.operators import PullbackOperator
 
 
 @contextmanager
@@ -124,11 +123,13 @@ def layer_metrics(
     for name in names:
         check_choice("names", name, sizes)
     view, total = activation_view(generator, names), Distance("sum", lambda activations: activations)
-    plan: Plan | None = None
+    operator: PullbackOperator | None = None
     matrices, floors = [], []
     for index, position in enumerate(positions):
-        operator = PullbackOperator(view, position, total, plan=plan, tile=tile, memory=memory)
-        plan = operator.plan
+        if operator is None:
+            operator = PullbackOperator(view, position, total, tile=tile, memory=memory)
+        else:
+            operator = operator.at(position)
         parts = operator.grams([sizes[name] for name in names])
         for name, matrix in zip(names, parts, strict=True):
             check_finite(f"metric tensor of {name} at position {index}", matrix)

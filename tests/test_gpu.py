@@ -176,7 +176,7 @@ def test_out_of_memory_halves_the_tile(device: str) -> None:
         metric = geomlib.metric_tensor(G, z, d, tile=64)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    assert 1 <= int(metric.settings["tile"]) < 64 and metric.settings["route"] == "forward mode"
+    assert 1 <= int(metric.settings["tile"]) < 64 and metric.settings["route"] == "JVP"
     assert difference(metric.matrix, metrics[64].matrix) < 1e-8
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import geomlib
-from geomlib import _state, eigen
+from geomlib import _state
 from geomlib.applications import controls, coordinates, directions, geodesics, inversion
 from geomlib.applications import riemannian as curvature
 from geomlib.check.report import Report
@@ -91,7 +91,7 @@ CALLS: dict[str, Callable[[geomlib.Generator, Tensor, geomlib.Distance], object]
     "congruence": lambda G, z, d: geomlib.metric_operator(G, z[0], d, "backward").matvec(z[1].double()),
     "Hessian": lambda G, z, d: geomlib.operators.HessianOperator(G, z[0], objective).to_dense(),
     "eigenpairs": lambda G, z, d: geomlib.top_eigenpairs(G, z[0], d, k=2, solver="lanczos"),
-    "density": lambda G, z, d: eigen.spectral_density(geomlib.metric_operator(G, z[0], d), 2, 3),
+    "other latent": lambda G, z, d: geomlib.metric_operator(G, z[0], d).at(z[1]).to_dense(),
     "layers": lambda G, z, d: geomlib.layers.layer_metrics(G, z, geomlib.layers.layer_names(G)),
     "traverse": lambda G, z, d: geomlib.traverse(G, z[0], z[1], [0.1, 0.2], "spherical", "metric"),
     "latents along": lambda G, z, d: geomlib.latents_along(z[0], z[1], [0.1, 0.2], "spherical"),

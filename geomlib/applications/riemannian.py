@@ -22,7 +22,7 @@ from geomlib.derivatives.jacobian import arithmetic, check_twice_differentiable
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
 from geomlib.metric import Metric, noise_floor
-from geomlib.operators.hessian import PullbackOperator
+from geomlib.operators import PullbackOperator
 
 
 class Shot(NamedTuple):

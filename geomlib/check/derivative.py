@@ -67,13 +67,13 @@ def try_route(trial: Trial) -> Verdict:
     z = trial.latents[0]
     operator = PullbackOperator(trial.generator, z, trial.measure())
     check_finite("derivative", operator.columns(_directions(z, 2)))
-    trial.operator, route = operator, operator.plan.route
+    trial.operator, route = operator, operator.linear.route
     if route == ROUTES[0]:
-        return True, "Forward mode under vmap serves, the fastest route.", ""
+        return True, "JVP under vmap serves, the fastest route.", ""
     hindrances = {name: _hindrance(trial, name) for name in ROUTES[: ROUTES.index(route)]}
     why = " ".join(f"No {name}: {blame(error, trial.modules())}." for name, error in hindrances.items())
     cost = "Exact, but slower." if route == ROUTES[1] else "Slow, and right to a few digits only."
-    return None, f"{route} serves. {why}", f"{cost} An operation with a forward rule in that place is faster."
+    return None, f"{route} serves. {why}", f"{cost} An operation with a JVP rule in that place is faster."
 
 
 def _hindrance(trial: Trial, route: str) -> BaseException:
@@ -117,9 +117,9 @@ def _between_modes(trial: Trial, operator: PullbackOperator) -> float:
 
 
 def try_derivative(trial: Trial) -> Verdict:
-    if trial.operator is None or trial.operator.plan.route == ROUTES[-1]:
+    if trial.operator is None or trial.operator.linear.route == ROUTES[-1]:
         return None, "Not tried: there is no exact derivative to compare.", ""
-    route, gap = trial.operator.plan.route, _between_modes(trial, trial.operator)
+    route, gap = trial.operator.linear.route, _between_modes(trial, trial.operator)
     if not gap <= max(1e-2, 8 * torch.finfo(trial.latents.dtype).eps ** 0.5):
         finding = f"{route} and a backward pass differ by {gap:.1%} along one direction."
         advice = "A part under torch.no_grad or detached, or a faulty backward: method='backward' gives another matrix."

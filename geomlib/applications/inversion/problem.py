@@ -105,8 +105,10 @@ class Problem:
 
     def normal_equations(self, latent: Tensor, directions: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
         """`JᵀJ` `(k, k)` and `Jᵀr` `(k,)` along columns `directions` `(n, k)` at one latent; `charge` counts them."""
-        limits = {} if self._operator is None else {"plan": self._operator.plan}
-        self._operator = PullbackOperator(self.generator, latent, self.distance, **limits)
+        if self._operator is None:
+            self._operator = PullbackOperator(self.generator, latent, self.distance)
+        else:
+            self._operator = self._operator.at(latent)
         moves = self._operator.columns(directions.mT.to(self._operator.z))
         return gram(moves, moves), gram(moves, residual[None])[:, 0]
 
