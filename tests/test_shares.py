@@ -56,3 +56,17 @@ def test_normal_latents_vary_alike_and_stretched_ones_do_not() -> None:
     latents = torch.randn(40, 16, generator=torch.Generator().manual_seed(0))
     assert shares.vary_alike(latents), "few samples alone are no reason"
     assert not shares.vary_alike(latents * torch.linspace(0.1, 3, 16))
+
+
+def test_principal_axes_are_those_of_the_images_or_of_the_codes() -> None:
+    latents = torch.randn(400, 3, generator=torch.Generator().manual_seed(0))
+    scale = torch.tensor([1.0, 3.0, 0.2])
+    G = geomlib.Generator(lambda z: z * scale, 3, output_range=None, name="plain")
+    for kind, given, first in (("images", latents, 1), ("codes", latents / scale, 2)):
+        label, axes = shares.principal(G, given)
+        assert label == kind and axes[:, 0].abs().argmax() == first
+
+
+def test_other_distances_leave_out_the_own_one() -> None:
+    assert list(shares.other_distances(geomlib.load_distance("mse"))) == ["st-lpips-alex", "untrained trunk"]
+    assert list(shares.other_distances(geomlib.load_distance("ssim"))) == ["st-lpips-alex", "mse", "untrained trunk"]

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from geomlib._state import isolated
 from geomlib.applications.disentanglement import Reading, completeness, disentanglement, gap
+from geomlib.applications.factors import principal_axes
+from geomlib.distances import Distance, load_distance
 from geomlib.generators.interface import Generator
 from geomlib.spectrum import participation_ratio
 
@@ -32,6 +34,27 @@ def vary_alike(latents: Tensor) -> bool:
     count, n = latents.shape
     variances = torch.linalg.eigvalsh(latents.double().cpu().T.cov())
     return bool(participation_ratio(variances) / n > 0.8 / (1 + n / count))
+
+
+def principal(generator: Generator, latents: Tensor) -> tuple[str, Tensor]:
+    """Principal axes `(n, n)`, and of what: "images" where `latents` `(N, n)` vary alike, else the latents ("codes").
+
+    Raises:
+        ValueError: as `factors.principal_axes`.
+    """
+    if vary_alike(latents):
+        return "images", principal_axes(generator, latents)
+    return "codes", torch.linalg.eigh(latents.double().cpu().T.cov()).eigenvectors.flip(1)
+
+
+def other_distances(own: Distance, device: str | torch.device = "cpu") -> dict[str, Distance]:
+    """Distances that were never trained on shapes, to hold `own` against; itself is left out.
+
+    Learned from photographs and people's judgements, plain, and of an untrained trunk.
+    """
+    made = {name: load_distance(name, device) for name in ("st-lpips-alex", "mse")}
+    made["untrained trunk"] = load_distance("st-lpips-alex", device, pretrained=False)
+    return {label: distance for label, distance in made.items() if distance.name != own.name}
 
 
 @isolated()
