@@ -147,17 +147,17 @@ def test_derivatives_of_an_image_are_the_caller_s() -> None:
 
 
 DOORS = (
-    "check",
-    "curvature",
-    "directions",
-    "disentanglement",
+    "applications.directions",
+    "applications.disentanglement",
+    "applications.geodesics",
+    "applications.inversion.invert",
+    "applications.riemannian",
+    "applications.search",
+    "check.report",
     "eigen",
-    "evolution",
-    "geodesics",
-    "inversion.invert",
     "layers",
     "metric",
-    "operators",
+    "operators.methods",
     "paths",
 )
 
