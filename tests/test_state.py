@@ -147,7 +147,7 @@ def test_derivatives_of_an_image_are_the_caller_s() -> None:
 
 
 APPLICATIONS = ("directions", "factors", "geodesics", "inversion.invert", "riemannian", "search")
-ENGINE = ("check.report", "eigen", "layers", "metric", "operators.hessian", "paths")
+ENGINE = ("check.report", "eigen", "layers", "metric", "operators.methods", "paths")
 DOORS = (*ENGINE, *(f"applications.{name}" for name in APPLICATIONS))
 
 

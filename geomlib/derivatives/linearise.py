@@ -1,7 +1,7 @@
 """A function linearised at a point: it runs once, and leaves its derivative as a tape of linear steps.
 
 Each rule says how the results of an operation move with its operands.  An operation without a rule is differentiated by
-PyTorch's forward mode, once for each tile of directions.
+PyTorch's own JVP, once for each tile of directions.
 """
 
 from collections.abc import Callable, Sequence
@@ -227,7 +227,7 @@ def _convolution(operation: Operation, values: list[Any]) -> dict[int, Tangent]:
 
 
 def _general(operation: Operation, values: list[Any]) -> dict[int, Tangent]:
-    """By PyTorch's forward mode, at each replay."""
+    """By PyTorch's own JVP, at each replay."""
     run, moving, operands = operation.run, operation.moving, operation.rounded()
     points = tuple(operands[place] for place in moving)
 

@@ -117,7 +117,7 @@ class Classifier(nn.Module):
     def log_probability(self, class_index: int) -> Callable[[Tensor], Tensor]:
         """The objective `(1, 3, H, W) -> ()`: the natural logarithm of the probability of a class, at most 0.
 
-        For `geomlib.operators.hessian.HessianOperator`, and for a search.  Its second derivative in the picture is
+        For `geomlib.operators.HessianOperator`, and for a search.  Its second derivative in the picture is
         `−Jᵀ (diag p − p pᵀ) J`, with `J` the Jacobian of the logits and `p` the probabilities.
 
         The logit of a class is no such objective: everything from picture to logit is linear but for ReLU6, and that
