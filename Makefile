@@ -11,12 +11,17 @@ OPTIONS += $(foreach option,$(GENERATOR_OPTIONS),-o '$(option)')
 TEST_THREADS ?= 1
 TEST_PROCESSES ?= 2
 
-.PHONY: help book run test lint networks clean
+.PHONY: help book run check test lint networks clean
+
+# tests of the core and the machine that need no network of others, no notebook and no book
+QUICK := $(patsubst %,tests/test_%.py,architecture eigen homogeneity memory metric operators parameters paths results \
+    spectrum structure)
 
 help:  ## show this
 	@echo "make book                      run the notebooks that changed and build the book into _build/html"
 	@echo "make run EXPERIMENT=\"a b\"      run experiments; without EXPERIMENT: list them"
 	@echo "make test                      lint, types and tests"
+	@echo "make check                     lint, types and the quick tests: a minute"
 	@echo "make lint                      lint and types"
 	@echo "make networks                  bring networks that others trained (book and test do that, too)"
 	@echo "make clean                     remove environment, results and built book"
@@ -39,6 +44,9 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict geomlib
+
+check: lint
+	OMP_NUM_THREADS=$(TEST_THREADS) $(BIN)/pytest -q -n $(TEST_PROCESSES) $(QUICK)
 
 test: lint networks
 	OMP_NUM_THREADS=$(TEST_THREADS) $(BIN)/pytest -n $(TEST_PROCESSES)

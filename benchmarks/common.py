@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import geomlib
+from geomlib.book.provenance import processor
 from geomlib.generators.architectures import ARCHITECTURES
 from geomlib.generators.architectures.pgan import ScaledLayer
 from geomlib.operators import PullbackOperator
@@ -93,7 +94,7 @@ class Problem:
             small = geomlib.generators.build("dcgan", latent_dim=24, dim_g=4, depth=2)
             self.generator = self._random("dcgan-small", small, options.seed)
         elif options.generator in ARCHITECTURES:
-            network = geomlib.generators.build(options.generator)
+            network = geomlib.generators.build(options.generator, **getattr(options, "config", {}))
             self.generator = self._random(options.generator, network, options.seed)
         else:
             self.generator = geomlib.load_generator(options.generator, options.space)
@@ -227,12 +228,6 @@ def alternate(cases: dict[str, Case], repeats: int, device: str) -> dict[str, di
 def versions() -> dict[str, str]:
     names = ["torch", "numpy", "scipy", "geomlib"] + [PEERS[peer] for peer in PEERS if installed(peer)]
     return {name: importlib.metadata.version(name) for name in names}
-
-
-def processor() -> str:
-    table = Path("/proc/cpuinfo")
-    lines = table.read_text().splitlines() if table.exists() else []
-    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.processor())
 
 
 def write(what: str, options: argparse.Namespace, problem: Problem, rows: dict[str, Any], **more: Any) -> Path:

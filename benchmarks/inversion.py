@@ -14,7 +14,7 @@ import torch
 from common import Problem, alternate, arguments, write
 
 from geomlib.applications.inversion import invert
-from geomlib.bootstrap import bootstrap_interval
+from geomlib.homogeneity import bootstrap_interval
 from geomlib.metric import average, metric_tensor
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -48,9 +48,16 @@ def main() -> None:
     def timed(method: str) -> Any:
         times = [time.perf_counter()]
         found = invert(
-            G, images, d, method, budget=options.budget, seed=options.seed + 5, metric=metric,
-            progress=lambda done, total: times.append(time.perf_counter()), **OPTIONS[method],
-        )  # fmt: skip
+            G,
+            images,
+            d,
+            method,
+            budget=options.budget,
+            seed=options.seed + 5,
+            metric=metric,
+            progress=lambda done, total: times.append(time.perf_counter()),
+            **OPTIONS[method],
+        )
         # The last report only says that all is done.
         along[method].append([later - times[0] for later in times[1 : 1 + len(found.trace.distances)]])
         return found
@@ -84,9 +91,16 @@ def main() -> None:
         over = rows[method]["over_adam"]
         print(f"{method:20} {turn['seconds']:9.3f} s, median {float(middle[-1]):.3g}, over adam {over}")
     write(
-        "inversion", options, problem, rows, targets=options.targets, budget=options.budget,
-        positions=options.positions, metric_seconds=metric_seconds, mark=mark,
-    )  # fmt: skip
+        "inversion",
+        options,
+        problem,
+        rows,
+        targets=options.targets,
+        budget=options.budget,
+        positions=options.positions,
+        metric_seconds=metric_seconds,
+        mark=mark,
+    )
 
 
 if __name__ == "__main__":

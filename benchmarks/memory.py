@@ -47,9 +47,9 @@ def run(options: argparse.Namespace) -> dict[str, float | int | None]:
     start, row = time.perf_counter(), {}
     if options.task == TASKS[1]:
         operator = PullbackOperator(G, z, d, memory=options.memory)
-        columns = operator.columns(torch.eye(len(z))[: operator.plan.tile].to(z))
+        columns = operator.columns(torch.eye(len(z))[: operator.tiling.tile].to(z))
         gram(columns, columns)
-        row = {"tile": operator.plan.tile, "block": operator.plan.block}
+        row = {"tile": operator.tiling.tile, "block": operator.tiling.block}
     elif options.task == TASKS[2]:
         found = top_eigenpairs(G, z, d, options.k, tol=options.tol, seed=options.seed, memory=options.memory)
         row = {"products": found.products, "converged": int(found.converged.sum())}

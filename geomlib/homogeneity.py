@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from geomlib._progress import Progress
 from geomlib.metric import Metric
 
 # Top eigenpairs of each position: eigenvalues (P, k), descending, and eigenvectors (P, n, k) in columns.
@@ -37,37 +39,59 @@ class OverlapNull:
     high: float
 
 
-def _pearson(x: Tensor, y: Tensor, use: Tensor) -> Tensor:
-    """Correlation along the last dimension over the entries marked in `use`."""
+class Agreement(NamedTuple):
+    """How strengths follow eigenvalues: Pearson correlation of the values and of their log10, and the line of log10."""
+
+    linear: Tensor
+    log: Tensor
+    slope: Tensor
+    intercept: Tensor
+
+
+def agreement(values: Tensor, strengths: Tensor, use: Tensor | None = None) -> Agreement:
+    """Compare strengths with eigenvalues over the ranks, `(..., n)` each, to four statistics `(...)`.
+
+    Of the logarithms, the correlation, and slope and intercept of `log10 strengths` on `log10 values`, take only the
+    ranks marked in `use` `(..., n)`, which must be positive; they are nan where fewer than two are left.
+    """
+    use = torch.ones_like(values, dtype=torch.bool) if use is None else use
+    tiny = torch.finfo(torch.float64).tiny
+    x, y = (part.double().clamp(min=tiny).log10() for part in (values, strengths))
+    log, slope, intercept = _line(x, y, use)
+    return Agreement(_line(values.double(), strengths.double(), torch.ones_like(use))[0], log, slope, intercept)
+
+
+def _line(x: Tensor, y: Tensor, use: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Pearson correlation along the last dimension over the entries marked in `use`, slope and intercept of `y(x)`."""
     count = use.sum(-1, keepdim=True)
-    dx, dy = (
-        (part - part.where(use, 0.0).sum(-1, keepdim=True) / count).where(use, 0.0) for part in (x, y)
-    )  # fmt: skip
-    return (dx * dy).sum(-1) / (dx.square().sum(-1) * dy.square().sum(-1)).sqrt()
+    means = [part.where(use, 0.0).sum(-1, keepdim=True) / count for part in (x, y)]
+    dx, dy = ((part - mean).where(use, 0.0) for part, mean in zip((x, y), means, strict=True))
+    products, squares = (dx * dy).sum(-1), dx.square().sum(-1)
+    slope = products / squares
+    return products / (squares * dy.square().sum(-1)).sqrt(), slope, means[1][..., 0] - slope * means[0][..., 0]
 
 
 def _eigenpairs(metrics: Metric | Eigenpairs) -> Eigenpairs:
     values, vectors = (metrics.eigenvalues, metrics.eigenvectors) if isinstance(metrics, Metric) else metrics
     if vectors.ndim != 3 or len(vectors) < 2:
         raise ValueError(f"metrics: expected at least two positions (P, n, k), got {tuple(vectors.shape)}")
-    if values.shape != (len(vectors), vectors.shape[2]):
+    expected = (len(vectors), vectors.shape[2])
+    if values.shape != expected:
         raise ValueError(
-            f"metrics: expected eigenvalues {(len(vectors), vectors.shape[2])} beside eigenvectors "
-            f"{tuple(vectors.shape)}, got {tuple(values.shape)}"
+            f"metrics: expected eigenvalues {expected} beside eigenvectors {tuple(vectors.shape)}, "
+            f"got {tuple(values.shape)}"
         )
     return values.double(), vectors
 
 
 def _transfer_rows(values: Tensor, vectors: Tensor) -> Iterator[Tensor]:
     """`L[i]` `(P, k)` of one source at a time."""
-    positions, n, k = vectors.shape
-    targets = max(1, _TILE // (n * k))
-    for source in vectors:
-        source = source.double()
-        yield torch.cat([
-            ((part.double().mT @ source).square() * values[start : start + targets, :, None]).sum(1)
-            for start, part in zip(range(0, positions, targets), vectors.split(targets), strict=True)
-        ])  # fmt: skip
+    targets = max(1, _TILE // vectors[0].numel())
+    for source in vectors.unbind():
+        parts = zip(values.split(targets), vectors.split(targets), strict=True)
+        yield torch.cat(
+            [((part.double().mT @ source.double()).square() * value[:, :, None]).sum(1) for value, part in parts]
+        )
 
 
 def transfer(metrics: Metric | Eigenpairs) -> Tensor:
@@ -75,7 +99,10 @@ def transfer(metrics: Metric | Eigenpairs) -> Tensor:
 
     Computed as `Σ_r λ_r(j) (v_k(i) · v_r(j))²`.  With `metrics` the top eigenpairs, eigenvalues `(P, k)` and
     eigenvectors `(P, n, k)`, the sum ends at `k`: each entry is too small by a positive amount of at most the target's
-    next eigenvalue.  Raises `ValueError` for fewer than two positions or shapes that do not fit.
+    next eigenvalue.
+
+    Raises:
+        ValueError: fewer than two positions, or shapes that do not fit.
     """
     return torch.stack(list(_transfer_rows(*_eigenpairs(metrics))))
 
@@ -85,22 +112,25 @@ def consistency(
     shuffle_seed: int | None = None,
     *,
     noise_floor: Tensor | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Consistency:
     """Pearson correlation over ranks of `L_ij` with the target's eigenvalues, of the values and of their log10.
 
     The logarithm leaves out, and counts, ranks where either is below the target's noise floor.  Both sequences
-    descend, so part of the correlation is the shape of the spectrum: compare with `rotated`, and with
-    `shuffle_seed`, which pairs ranks at random (`entries` stays as it is).
-
-    `metrics` may be the top eigenpairs, eigenvalues `(P, k)` and eigenvectors `(P, n, k)` on any device: for metrics
-    too large to be formed.  What that leaves out: the correlation then runs over `k` ranks instead of `n`, so it is
-    a number of its own, to be compared at equal `k`; see `transfer` for the error of each entry; `entries` compares
-    the truncated tensors.  `noise_floor` `(P,)` stands for the metrics' own; without one, eigenpairs have the floor 0.
-
+    descend, so part of the correlation is the shape of the spectrum: compare with `rotated`, and with `shuffle_seed`.
     One source is treated at a time, so that beside the metrics only `O(n k + P k)` numbers are held.
-    `progress(done, total)` is called after each.  Raises `ValueError` for fewer than two positions or shapes that do
-    not fit.
+
+    Args:
+        metrics: a `Metric` of several positions, or the top eigenpairs, eigenvalues `(P, k)` and eigenvectors
+            `(P, n, k)` on any device, of metrics too large to be formed.  The correlation then runs over `k` ranks
+            instead of `n`, so it is to be compared at equal `k`; `transfer` tells the error of each entry, and
+            `entries` compares the truncated tensors.
+        shuffle_seed: pairs ranks at random (`entries` stays as it is).
+        noise_floor: `(P,)`, in the place of the metrics' own; without one, eigenpairs have the floor 0.
+        progress: called with `(done, total)` after each source.
+
+    Raises:
+        ValueError: fewer than two positions, or shapes that do not fit.
     """
     values, vectors = _eigenpairs(metrics)
     if noise_floor is None:
@@ -109,19 +139,16 @@ def consistency(
         raise ValueError(f"noise_floor: expected shape ({len(values)},), got {tuple(noise_floor.shape)}")
     floor = noise_floor.to(values)[:, None]
     random = None if shuffle_seed is None else torch.Generator().manual_seed(shuffle_seed)
-    tiny = torch.finfo(torch.float64).tiny
     parts = []
     for index, row in enumerate(_transfer_rows(values, vectors)):
         # The inner product of two tensors is Σ_k λ_k(i) L_ij(k).
         products = row @ values[index]
         if random is not None:
-            row = row.gather(
-                -1, torch.rand(row.shape, generator=random, dtype=torch.float32).argsort(-1).to(row.device)
-            )
+            order = torch.rand(row.shape, generator=random, dtype=torch.float32).argsort(-1)
+            row = row.gather(-1, order.to(row.device))
         use = (row > floor) & (values > floor)
-        linear = _pearson(row, values, torch.ones_like(use))
-        logarithmic = _pearson(row.clamp(min=tiny).log10(), values.clamp(min=tiny).log10(), use)
-        parts.append((linear, logarithmic, (~use).sum(-1), products))
+        statistics = agreement(values, row, use)
+        parts.append((statistics.linear, statistics.log, (~use).sum(-1), products))
         if progress:
             progress(index + 1, len(values))
     linear, logarithmic, left_out, products = (torch.stack(part).cpu() for part in zip(*parts, strict=True))
@@ -141,42 +168,40 @@ def _entry_correlation(products: Tensor, values: Tensor, vectors: Tensor) -> Ten
     return covariance / scale[:, None] / scale
 
 
-def _frame(rows: int, columns: int, random: torch.Generator, count: int = 1) -> Tensor:
-    frame, triangular = torch.linalg.qr(torch.randn(count, rows, columns, generator=random, dtype=torch.float64))
+def _frames(rows: int, columns: int, random: torch.Generator, count: int = 1) -> Tensor:
+    frames, triangular = torch.linalg.qr(torch.randn(count, rows, columns, generator=random, dtype=torch.float64))
     # The sign makes the frame uniform over rotations (Mezzadri 2007).
-    uniform: Tensor = frame * triangular.diagonal(dim1=-2, dim2=-1).sign()[:, None, :]
+    uniform: Tensor = frames * triangular.diagonal(dim1=-2, dim2=-1).sign()[:, None, :]
     return uniform
 
 
-def random_frame(n: int, k: int, seed: int) -> Tensor:
-    """`k` orthonormal columns `(n, k)`, float64, uniform over rotations: random axes to compare others with."""
+def _check_count(k: int, n: int) -> None:
     if not 1 <= k <= n:
         raise ValueError(f"k: expected an integer from 1 to {n}, got {k}")
-    return _frame(n, k, torch.Generator().manual_seed(seed))[0]
+
+
+def random_frame(n: int, k: int, seed: int) -> Tensor:
+    """`k` orthonormal columns `(n, k)`, float64, uniform over rotations: random axes to compare others with.
+
+    Raises:
+        ValueError: `k` not in 1 to `n`.
+    """
+    _check_count(k, n)
+    return _frames(n, k, torch.Generator().manual_seed(seed))[0]
 
 
 def rotated(metrics: Metric, seed: int) -> Metric:
     """The null model of homogeneity: each metric keeps its spectrum and gets a random frame of its own."""
     n = metrics.matrix.shape[-1]
-    frames = _frame(n, n, torch.Generator().manual_seed(seed), len(metrics.matrix))
+    frames = _frames(n, n, torch.Generator().manual_seed(seed), len(metrics.matrix))
     matrix = (frames * metrics.eigenvalues[..., None, :]) @ frames.mT
     return Metric.from_matrix(matrix, metrics.noise_floor)
-
-
-def rotated_eigenpairs(metrics: Eigenpairs, seed: int) -> Eigenpairs:
-    """`rotated` for top eigenpairs: the same eigenvalues `(P, k)` with random eigenvectors `(P, n, k)`."""
-    values, vectors = metrics
-    random = torch.Generator().manual_seed(seed)
-    frames = torch.empty_like(vectors)
-    for frame in frames:
-        frame.copy_(_frame(vectors.shape[1], vectors.shape[2], random)[0])
-    return values, frames
 
 
 def check_orthonormal(name: str, frame: Tensor) -> None:
     """Raise `ValueError` unless the columns of `frame` `(..., n, k)` are orthonormal to 1e-3."""
     frame = frame.double()
-    error = float((frame.mT @ frame - torch.eye(frame.shape[-1]).to(frame)).abs().max())
+    error = (frame.mT @ frame - torch.eye(frame.shape[-1]).to(frame)).abs().max()
     if not error < 1e-3:
         raise ValueError(f"{name}: expected orthonormal columns, got products that are wrong by {error:.1e}")
 
@@ -185,8 +210,10 @@ def subspace_overlap(U: Tensor, V: Tensor) -> Tensor:
     """Mean squared cosine of the principal angles of two subspaces, `‖UᵀV‖² / k`, in [0, 1].
 
     `U` and `V` `(..., n, k)` have orthonormal columns; leading dimensions broadcast.  1: the same subspace; 0:
-    perpendicular ones; random ones have `k / n` on average (`overlap_null`).  Raises `ValueError` for shapes that
-    differ or columns that are not orthonormal to 1e-3.
+    perpendicular ones; random ones have `k / n` on average (`overlap_null`).
+
+    Raises:
+        ValueError: shapes that differ, or columns that are not orthonormal to 1e-3.
     """
     if U.ndim < 2 or U.shape[-2:] != V.shape[-2:]:
         raise ValueError(f"U, V: expected the same shape (..., n, k), got {tuple(U.shape)} and {tuple(V.shape)}")
@@ -199,20 +226,79 @@ def overlap_null(n: int, k: int, *, seed: int, count: int = 1000, level: float =
     """The overlap of two independent uniform `k`-dimensional subspaces of `n` dimensions.
 
     Its expectation is `k / n`, exactly; the central interval that holds `level` of it is simulated with `count` pairs.
-    Raises `ValueError` unless `1 <= k <= n`, or for a `level` outside (0, 1).
+
+    Raises:
+        ValueError: `k` not in 1 to `n`, or a `level` outside (0, 1).
     """
-    if not 1 <= k <= n:
-        raise ValueError(f"k: expected an integer from 1 to {n}, got {k}")
-    if not 0 < level < 1:
-        raise ValueError(f"level: expected a number in (0, 1), got {level}")
+    _check_count(k, n)
+    _check_level(level)
     random = torch.Generator().manual_seed(seed)
     # One of the two subspaces may as well be that of the first k coordinates.
-    draws = torch.stack([_frame(n, k, random)[0, :k].square().sum() / k for _ in range(count)])
-    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
-    low, high = torch.quantile(draws, ends).tolist()
+    draws = [_frames(n, k, random)[0, :k].square().sum() / k for _ in range(count)]
+    low, high = _central(draws, level).tolist()
     return OverlapNull(k / n, low, high)
 
 
 def off_diagonal(matrix: Tensor) -> Tensor:
     """The `P (P − 1)` entries of `(P, P)` that compare two different positions."""
     return matrix[~torch.eye(len(matrix), dtype=torch.bool)]
+
+
+def bootstrap_interval(
+    statistic: Callable[[Tensor], Tensor],
+    values: Tensor,
+    *,
+    seed: int,
+    count: int = 1000,
+    level: float = 0.95,
+    pairs: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Ends, float64, of the central `level` of a statistic over resamples of positions (percentiles, Efron 1979).
+
+    With `pairs`, `values` `(P, P)` compares positions, and its entries are not independent.  Resampled are positions,
+    and `statistic` takes the entries `(m,)` of all ordered pairs of the drawn ones that are different positions; the
+    diagonal is never used.  A draw of one position alone has no pair and is drawn again.  For `P` below about ten such
+    intervals are too narrow.
+
+    Args:
+        statistic: takes as many rows as `values` has, drawn with replacement, and returns a tensor of any one shape,
+            which is the shape of both ends.  An end is nan where a resample's statistic is.
+        values: `(P, ...)`, one row a position.
+        seed: of the resamples.
+        count: how many resamples.
+        level: between 0 and 1.
+        pairs: whether `values` compares positions.
+
+    Raises:
+        ValueError: fewer than two positions, a matrix of pairs that is not square, a `level` outside (0, 1), or a
+            `count` below one.
+    """
+    size = values.shape[0] if values.ndim else 0
+    if size < 2:
+        raise ValueError(f"values: expected at least two positions, got shape {tuple(values.shape)}")
+    if pairs and values.shape != (size, size):
+        raise ValueError(f"values: expected a matrix of pairs (P, P), got shape {tuple(values.shape)}")
+    _check_level(level)
+    if count < 1:
+        raise ValueError(f"count: expected a positive integer, got {count}")
+    random = torch.Generator().manual_seed(seed)
+    draws = []
+    for _ in range(count):
+        places = torch.randint(size, (size,), generator=random)
+        while pairs and (places == places[0]).all():
+            places = torch.randint(size, (size,), generator=random)
+        drawn = values[places[:, None], places][places[:, None] != places] if pairs else values[places]
+        draws.append(statistic(drawn).detach().to("cpu", torch.float64))
+    low, high = _central(draws, level)
+    return low, high
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"level: expected a number in (0, 1), got {level}")
+
+
+def _central(draws: list[Tensor], level: float) -> Tensor:
+    """Both ends of the central `level` of what was drawn, `(2, ...)`."""
+    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
+    return torch.quantile(torch.stack(draws), ends, dim=0)

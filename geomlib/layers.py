@@ -12,16 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from geomlib._checks import check_choice, check_finite, check_matrix
+from geomlib._progress import Progress
 from geomlib._state import isolated
-from geomlib.derivatives.tiling import Plan
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
-from geomlib.metric import Metric, Progress, noise_floor
-from geomlib.operators.hessian import PullbackOperator
+from geomlib.metric import Metric, noise_floor
+from geomlib.operators import PullbackOperator
 
 
 @contextmanager
-def _captured(network: nn.Module, names: Sequence[str]) -> Iterator[dict[str, list[Tensor]]]:
+def captured(network: nn.Module, names: Sequence[str]) -> Iterator[dict[str, list[Tensor]]]:
     """What the named modules put out while the context lasts, in the order of their first calls."""
     outputs: dict[str, list[Tensor]] = {}
     modules = dict(network.named_modules())
@@ -54,7 +54,7 @@ def _sizes(generator: Generator) -> dict[str, int]:
     network = _network(generator)
     names = [name for name, _ in network.named_modules() if name]
     latents = generator.sample(1, seed=0)  # before the hooks are set: in W a sample passes the mapping network
-    with torch.no_grad(), _captured(network, names) as outputs:
+    with torch.no_grad(), captured(network, names) as outputs:
         generator(latents)
     return {name: found[0].numel() for name, found in outputs.items() if len(found) == 1 and found[0].shape[:1] == (1,)}
 
@@ -63,10 +63,36 @@ def _sizes(generator: Generator) -> dict[str, int]:
 def layer_names(generator: Generator) -> list[str]:
     """Names of the layers that `layer_metrics` takes, in the order in which the forward pass ends them.
 
-    A layer is a submodule of the network that puts out one tensor `(B, ...)`, once in a forward pass.  Raises
-    `TypeError` where the generator is no `nn.Module`.
+    A layer is a submodule of the network that puts out one tensor `(B, ...)`, once in a forward pass.
+
+    Raises:
+        TypeError: the generator is no `nn.Module`.
     """
     return list(_sizes(generator))
+
+
+def main_layers(generator: Generator, count: int = 9) -> list[str]:
+    """At most `count` names of the outermost layers, evenly chosen in the order of the forward pass.
+
+    An outermost layer is held by no other, once those are gone that hold more than half of all layers.
+
+    Raises:
+        TypeError: the generator is no `nn.Module`.
+    """
+    every = layer_names(generator)
+    names = [name for name in every if 2 * sum(one.startswith(f"{name}.") for one in every) <= len(every)]
+    outermost = [name for name in names if not any(name.startswith(f"{one}.") for one in names)]
+    places = torch.linspace(0, len(outermost) - 1, min(count, len(outermost))).round().int()
+    return [outermost[place] for place in places]
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Names without the module that most of them begin with, unless a bare number would be left."""
+    roots = [f"{name.partition('.')[0]}." for name in names if "." in name]
+    root = max(roots, key=roots.count, default="")
+    short = [name.removeprefix(root) for name in names]
+    idle = 2 * roots.count(root) > len(names) and not any(name[0].isdigit() for name in short)
+    return short if idle else list(names)
 
 
 @isolated()
@@ -82,8 +108,12 @@ def layer_metrics(
     """The metric tensor of each named layer at `z` `(n,)`, or at each of `(P, n)`; the network is not copied.
 
     `tile` and `memory` are those of `operators.metric_operator`; `progress(done, total)` is called after each position.
-    Raises `ValueError` for an unknown layer, naming the known ones, and as `metric_tensor`; a layer that does not
-    depend on the latent has the metric zero.
+    A layer that does not depend on the latent has the metric zero.
+
+    Raises:
+        ValueError: an unknown layer, naming the known ones, no layer or position, and as `metric_tensor`.
+        TypeError: the generator is no `nn.Module`.
+        FloatingPointError: a metric that is not finite, naming layer and position.
     """
     positions = z if z.ndim == 2 else z[None]
     check_matrix("z", positions, generator.latent_dim)
@@ -93,11 +123,13 @@ def layer_metrics(
     for name in names:
         check_choice("names", name, sizes)
     view, total = activation_view(generator, names), Distance("sum", lambda activations: activations)
-    plan: Plan | None = None
+    operator: PullbackOperator | None = None
     matrices, floors = [], []
     for index, position in enumerate(positions):
-        operator = PullbackOperator(view, position, total, plan=plan, tile=tile, memory=memory)
-        plan = operator.plan
+        if operator is None:
+            operator = PullbackOperator(view, position, total, tile=tile, memory=memory)
+        else:
+            operator = operator.at(position)
         parts = operator.grams([sizes[name] for name in names])
         for name, matrix in zip(names, parts, strict=True):
             check_finite(f"metric tensor of {name} at position {index}", matrix)
@@ -116,7 +148,7 @@ def activation_view(generator: Generator, names: Sequence[str]) -> Generator:
     network, module = _network(generator), generator.module
 
     def activations(latents: Tensor) -> Tensor:
-        with _captured(network, names) as outputs:
+        with captured(network, names) as outputs:
             module(latents)
         return torch.cat([outputs[name][0].flatten(1) for name in names], 1)
 

@@ -5,7 +5,7 @@ A squared image distance `d` pulls back through the generator `G` to `H(z) = ∂
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,14 +15,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from geomlib._checks import check_choice, check_finite, check_matrix
+from geomlib._progress import Progress
 from geomlib._state import isolated
-from geomlib.derivatives.gram import gram
-from geomlib.derivatives.tiling import Plan
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
-from geomlib.operators.hessian import METHODS, Operator, PullbackOperator, metric_operator
-
-Progress = Callable[[int, int], None]
+from geomlib.operators import METHODS, Operator, PullbackOperator, metric_operator
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,26 @@ def load_metric(path: str | Path) -> Metric:
 
 
 def average(metric: Metric) -> Metric:
-    """The mean of the metric tensors over positions, decomposed (no cut-off, no normalisation by the trace)."""
+    """The mean of the metric tensors over positions, decomposed (no cut-off, no normalisation by the trace).
+
+    Args:
+        metric: at several positions, `(P, n, n)`.
+
+    Returns:
+        One metric `(n, n)`; its noise floor is the mean of theirs.
+
+    Raises:
+        ValueError: for a metric at one position.
+
+    Examples:
+        On the unit sphere, at the equator and halfway to the pole:
+
+        >>> import geomlib, torch
+        >>> sphere, z = geomlib.load_generator("sphere"), torch.tensor([[torch.pi / 2, 0.0], [torch.pi / 4, 0.0]])
+        >>> mean = geomlib.average(geomlib.metric_tensor(sphere, z, geomlib.load_distance("mse")))
+        >>> print((mean.eigenvalues * 3 / 2).round(decimals=4).tolist())
+        [1.0, 0.75]
+    """
     if metric.matrix.ndim != 3:
         raise ValueError(f"metric: expected several positions (P, n, n), got {tuple(metric.matrix.shape)}")
     return Metric.from_matrix(metric.matrix.mean(0), metric.noise_floor.mean(0), metric.settings)
@@ -102,16 +118,39 @@ def metric_tensor(
     precision: str = "full",
     progress: Progress | None = None,
 ) -> Metric:
-    """The metric tensor at a latent `z` `(n,)`, or at each of `(P, n)`.
+    """The metric tensor `H = ∂² d(G(z), G(z')) / ∂z'²` at `z' = z` (Wang & Ponce 2021, section 2).
 
     `pullback` forms `Jᵀ (∇²_x d) J`, `2 JᵀJ` for most distances, from `n` Jacobian-vector products in the generator's
     precision, and multiplies in float64.  `backward` differentiates the distance twice, and `forward` takes central
-    differences of its gradient: the published methods.  All give the same matrix.  `tile`, `memory` (for example
-    "4GB") and `precision` are those of `operators.metric_operator`.  `progress(done, total)` is called after each
-    position.
+    differences of its gradient: the published methods.  All give the same matrix.
 
-    Raises `ValueError` for a wrong shape or method, for what `pullback` cannot do, or where no derivative reaches the
-    latent, and `FloatingPointError` naming the position where an image or the metric is not finite.
+    Args:
+        generator: of `n` latents.
+        z: one latent `(n,)`, or several `(P, n)`.
+        distance: a squared distance of images.
+        method: `pullback`, `backward` or `forward`.
+        tile: columns at a time, by default from the size of the activations (`metric_operator`).
+        memory: what tile and stored columns may take, for example "4GB"; by default half of what is free.
+        precision: `full`, or `tf32` (`metric_operator`).
+        progress: `progress(done, total)` is called after each position.
+
+    Returns:
+        The metric at the latent, or at each of them.
+
+    Raises:
+        ValueError: for a wrong shape or method, for what `pullback` cannot do, or where no derivative reaches the
+            latent.
+        TypeError: for latents that are no floating-point tensor.
+        FloatingPointError: naming the position, where an image or the metric is not finite.
+
+    Examples:
+        The metric of the unit sphere is `diag(1, sin² θ)`; mse is the mean over three coordinates, and `H = 2 JᵀJ`:
+
+        >>> import geomlib, torch
+        >>> sphere, z = geomlib.load_generator("sphere"), torch.tensor([torch.pi / 6, 0.0])
+        >>> metric = geomlib.metric_tensor(sphere, z, geomlib.load_distance("mse"))
+        >>> print((metric.matrix * 3 / 2).round(decimals=4).tolist())
+        [[1.0, 0.0], [0.0, 0.25]]
     """
     check_choice("method", method, METHODS)
     positions = z if z.ndim == 2 else z[None]
@@ -121,15 +160,15 @@ def metric_tensor(
     check_finite("z", positions)
     matrices, floors = [], []
     operator: Operator | None = None
-    for index, position in enumerate(positions.detach().to(generator.device, generator.dtype)):
+    for index, position in enumerate(positions):
         with torch.no_grad():
-            check_finite(f"image at position {index}", generator(position[None]))
+            image = generator(position[None].to(generator.device, generator.dtype))
+            check_finite(f"image at position {index}", image)
         if operator is None:
-            operator = metric_operator(
-                generator, position, distance, method, tile=tile, memory=memory, precision=precision
-            )  # fmt: skip
+            limits = {"tile": tile, "memory": memory, "precision": precision}
+            operator = metric_operator(generator, position, distance, method, **limits)
         else:
-            operator = metric_operator(generator, position, distance, method, plan=operator.plan)
+            operator = operator.at(position)
         matrix = operator.to_dense()
         check_finite(f"metric tensor at position {index}", matrix)
         if not matrix.any():
@@ -143,23 +182,15 @@ def metric_tensor(
         if progress:
             progress(index + 1, len(positions))
     assert operator is not None
-    stacked, floor, told = torch.stack(matrices), torch.stack(floors), _settings(operator.plan, method, generator)
-    several = z.ndim == 2
-    return Metric.from_matrix(stacked if several else stacked[0], floor if several else floor[0], told)
+    kind = {"method": method, "dtype": str(generator.dtype).removeprefix("torch."), "device": str(generator.device)}
+    metric = Metric.from_matrix(torch.stack(matrices), torch.stack(floors), operator.settings() | kind)
+    return metric if z.ndim == 2 else metric[0]
 
 
 def noise_floor(operator: Operator, matrix: Tensor) -> Tensor:
     """What rounding alone makes of a zero eigenvalue: a share of the largest, or the asymmetry where that is more."""
     asymmetry = torch.linalg.matrix_norm((matrix - matrix.mT) / 2, 2)
     return torch.maximum(operator.dense_rounding * torch.linalg.matrix_norm(matrix, 2), asymmetry)
-
-
-def _settings(plan: Plan, method: str, generator: Generator) -> dict[str, str]:
-    told = {"tile": plan.tile, "block": plan.block, "memory": plan.memory, "precision": plan.precision}
-    told |= {"method": method, "dtype": str(generator.dtype).removeprefix("torch."), "device": str(generator.device)}
-    if method == "pullback":
-        told |= {"route": plan.route, "recorded": plan.records}
-    return {key: str(value) for key, value in told.items()}
 
 
 @isolated()
@@ -199,16 +230,11 @@ def estimate(
     positions = z if z.ndim == 2 else z[None]
     check_matrix("z", positions, generator.latent_dim)
     operator = metric_operator(generator, positions[0], distance, method, tile=tile, memory=memory)
-    plan, n = operator.plan, generator.latent_dim
-    basis = torch.eye(n, dtype=generator.dtype, device=generator.device)[: plan.tile]
     seconds = 0.0
     for _ in range(2):
         start = time.perf_counter()
-        if isinstance(operator, PullbackOperator):
-            kept = operator.columns(basis)
-            gram(kept, operator.inner(kept))
-        else:
-            operator.matmat(basis.mT).cpu()  # waits for a GPU
+        columns = operator.run_tile()
         seconds = time.perf_counter() - start
-    seconds *= n / len(basis) * plan.passes(n) * len(positions)
-    return Estimate(seconds, plan.bytes, len(positions), n, plan.tile)
+    tiling, n = operator.tiling, generator.latent_dim
+    seconds *= n / columns * tiling.passes(n) * len(positions)
+    return Estimate(seconds, tiling.bytes, len(positions), n, tiling.tile)

@@ -9,7 +9,7 @@ from geomlib._checks import check_choice, check_matrix
 from geomlib._state import isolated
 from geomlib.distances import Distance, load_distance
 from geomlib.generators.interface import Generator
-from geomlib.operators.hessian import PullbackOperator
+from geomlib.operators import PullbackOperator
 
 
 def _tangent(z: Tensor, v: Tensor, geometry: str) -> Tensor:
@@ -68,12 +68,32 @@ def traverse(
     *,
     distance: Distance | None = None,
 ) -> Tensor:
-    """Images `(S, *image_shape)` along `latents_along(z, v, steps, geometry)`.
+    """Images along a line, or a great circle, from one latent.
 
-    `units="metric"` divides the steps by the metric length of the velocity at `z`, so that equal steps along different
-    axes change the image equally, `d² ≈ t² / 2`, under `distance` or the generator's own.
+    Args:
+        generator: of `n` latents.
+        z: the latent `(n,)` to start from.
+        v: the direction `(n,)`; its length does not matter.
+        steps: how far to go, `(S,)`.
+        geometry: `linear` or `spherical`, as in `latents_along`.
+        units: `latent`: steps are lengths of latents, or radians.  `metric`: they are divided by the metric length of
+            the velocity at `z`, so that equal steps along different axes change the image equally, `d² ≈ t² / 2`.
+        distance: that of the metric, by default the generator's own.
 
-    Raises `ValueError` for an unknown geometry or unit, or a direction that does not move the latent or the image.
+    Returns:
+        Images `(S, *image_shape)`.
+
+    Raises:
+        ValueError: for an unknown geometry or unit, or a direction that does not move the latent or the image.
+
+    Examples:
+        A quarter of the equator of the unit sphere:
+
+        >>> import geomlib, torch
+        >>> sphere, z = geomlib.load_generator("sphere"), torch.tensor([torch.pi / 2, 0.0])
+        >>> points = geomlib.traverse(sphere, z, torch.tensor([0.0, 1.0]), [0.0, torch.pi / 2])
+        >>> print(points.round(decimals=4).abs().tolist())
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
     check_choice("units", units, ("latent", "metric"))
     z = z.to(generator.device, generator.dtype)

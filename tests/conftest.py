@@ -1,10 +1,12 @@
 """Projects to test with: a tiny one that each test makes for itself, and a copy of the real one for all tests."""
 
+import importlib.util
 import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import nbformat
 import pytest
@@ -38,9 +40,18 @@ REST = (
     "out.number(top=values.max(), share=share); out.array(values=values); print(object())",
     "figure = Figure((3, 2)); figure.subplots().plot(values)\n"
     'out.figure("line", figure, caption=f"The top is **{values.max():.2f}**.", alt="A line.")',
-    'out.compare([{"claim": "a", "authors": 1, "source": "b", "ours": values.max(), "verdict": "not comparable"}])\n'
+    'out.claim("a", ours=values.max(), authors=1, source="b"); out.claims()\n'
     "out.provenance(generator=generator, positions=positions, seed=seed)",
 )
+
+
+def load_script(path: str) -> ModuleType:
+    """A script of the project as a module."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def write_notebook(root: Path, name: str, *cells: str, parameters: str = PARAMETERS, **metadata: object) -> Path:

@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 import torch
 
-from geomlib.bootstrap import bootstrap_interval
+from geomlib.homogeneity import bootstrap_interval
 
 
 def normal(*shape: int) -> torch.Tensor:

@@ -150,7 +150,7 @@ def test_published_architectures_pass(path: Path) -> None:
     output_range = None if "wavegan" in name["name"] else module.output_range
     found = check(module.eval(), module.latent_dim, output_range=output_range)
     assert failures(found) == []
-    assert "Forward mode" in found["route"].finding
+    assert "JVP" in found["route"].finding
 
 
 def test_training_mode_hidden_in_a_callable() -> None:
@@ -342,7 +342,7 @@ def test_attention_needs_no_fallback() -> None:
 
     found = check(attend)
     assert failures(found) == []
-    assert "Forward mode" in found["route"].finding
+    assert "JVP" in found["route"].finding
 
 
 def test_cost_is_that_of_the_engine() -> None:
@@ -422,7 +422,7 @@ def test_a_part_under_no_grad_is_found() -> None:
 
     found = check(scaled)
     assert failures(found) == ["derivative"]
-    assert "forward mode and a backward pass differ by" in found["derivative"].finding
+    assert "JVP and a backward pass differ by" in found["derivative"].finding
     assert "torch.no_grad" in found["derivative"].advice
     double = rows(check_generator(geomlib.Generator(NETWORK, 6), geomlib.Distance("cut", cut_off)))
     assert failures(double) == ["derivative"]

@@ -22,7 +22,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from geomlib.generators.architectures import ARCHITECTURES, build
-from geomlib.generators.checkpoints import PICKLE_LIMIT, check_file, likely_architecture, load_state, read_state
+from geomlib.generators.checkpoints import PICKLE_LIMIT, likely_architecture, load_state, read_state
+from geomlib.generators.envelope import check_file
 
 MANIFESTS = [json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "checkpoints").glob("*.json"))]
 SMALL: dict[str, dict[str, Any]] = {

@@ -1,5 +1,6 @@
 """The command line: help with examples, and one clear message for an error."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -70,6 +71,7 @@ def test_help_shows_examples(
         (["check", "absent.py:make"], "geomlib: generator: no file absent.py"),
         (["check", "shapes-dcgan", "-o", "truncation"], "geomlib: -o expects NAME=VALUE, got 'truncation'"),
         (["check", "shapes-dcgan", "-o", "truncation=0.7"], "geomlib: "),
+        (["check", "shapes-dcgan", "-o", "a=1", "-o", "a=2"], "geomlib: -o a is given twice"),
         (["check", "shapes-dcgan", "-o", "size=[3"], "geomlib: -o size: expected a literal of Python, got '[3'"),
         (
             ["check", "mine.py:make", "-o", "wide=2"],
@@ -110,6 +112,22 @@ def test_debug_shows_the_traceback(toy: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sys, "argv", ["geomlib", "--debug", "run", "tyo"])
     with pytest.raises(ValueError, match="no experiment"):
         cli.main()
+
+
+@pytest.mark.parametrize("command", ["--help", "list"])
+def test_what_tells_of_the_package_waits_for_no_library(command: str) -> None:
+    assert not {"torch", "numpy", "scipy", "matplotlib", "pooch", "safetensors"} & set(modules_after(command))
+
+
+def modules_after(*arguments: str) -> list[str]:
+    """Modules that are loaded when a command has ended, in an interpreter of its own."""
+    code = f"""import atexit, sys
+atexit.register(lambda: print(sorted(sys.modules), file=sys.stderr))
+sys.argv = ["geomlib", *{arguments!r}]
+from geomlib.cli import main
+main()"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return ast.literal_eval(done.stderr)
 
 
 def test_outside_of_a_project(

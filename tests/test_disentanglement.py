@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 import geomlib
-from geomlib.applications import disentanglement as dis
-from geomlib.bootstrap import bootstrap_interval
-from geomlib.homogeneity import random_frame
+from geomlib.applications import factors as dis
+from geomlib.homogeneity import bootstrap_interval, random_frame
 from geomlib.worlds.shapes import FACTOR_NAMES, dataset, render, sample_factors
 from geomlib.worlds.shapes.networks import FactorReader, load_factor_reader
 from geomlib.worlds.tones.networks import load_tone_reader

@@ -10,8 +10,8 @@ from geomlib.check.report import Row, check_generator
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 HEALTHY = {
-    "my_gan": "Forward mode", "conditional_gan": "Forward mode", "vae_decoder": "Forward mode",
-    "attention_gan": "Forward mode", "custom_function": "double VJP",
+    "my_gan": "JVP", "conditional_gan": "JVP", "vae_decoder": "JVP",
+    "attention_gan": "JVP", "custom_function": "double VJP",
 }  # fmt: skip
 
 

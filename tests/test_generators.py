@@ -10,7 +10,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import geomlib
-from geomlib.generators.catalogue import EMBEDDED, WEIGHTS, source_files
+from geomlib._files import WEIGHTS
+from geomlib.generators.catalogue import source_files
+from geomlib.generators.known import EMBEDDED
 
 LINEAR = nn.Linear(4, 12).eval()
 

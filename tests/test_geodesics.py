@@ -201,6 +201,20 @@ def test_another_search_finds_the_same_path() -> None:
     assert found.energies[-1] == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_step_to_where_nothing_is_finite_is_taken_back() -> None:
+    expected = geodesics.geodesic(TORUS, A, B, MSE, points=20, iterations=100, tol=1e-9)
+    edge, beyond = float(expected.curve[:, 0].max()) + 1e-3, []
+
+    def torn(z: Tensor) -> Tensor:
+        beyond.append(bool((z[:, 0] > edge).any()))
+        return torch.where(z[:, :1] > edge, torch.nan, TORUS(z))
+
+    generator = double(geomlib.Generator(torn, 2, output_range=None))
+    found = geodesics.geodesic(generator, A, B, MSE, points=20, iterations=100, tol=1e-9, damping=1e-3)
+    assert any(beyond) and found.converged
+    assert found.energies[-1] == pytest.approx(expected.energies[-1], rel=1e-7)
+
+
 def test_search_on_a_network() -> None:
     """With kinks and in float32 the energy still never rises, and the same seed gives the same path."""
     generator, distance = geomlib.load_generator("shapes-dcgan"), geomlib.load_distance("mse")
@@ -326,7 +340,19 @@ def test_transport_drops_what_has_no_metric() -> None:
     assert torch.allclose(carried, vector(0.0, 0.0, 1.0).expand(30, -1), atol=1e-9)
 
 
-# volume and curvature
+# lengths, volume and curvature
+
+
+def test_vectors_of_one_length() -> None:
+    metric, vectors = geomlib.metric_tensor(TORUS, A, MSE), torch.stack([vector(0.3, -1.2), vector(5.0, 0.1)])
+    sized = bending.with_length(metric, vectors, 0.2)
+    assert torch.nn.functional.cosine_similarity(sized, vectors) == pytest.approx(1)
+    for v in sized:
+        assert float(metric_length(TORUS, A, v, MSE)) / math.sqrt(2) == pytest.approx(0.2)
+    assert torch.allclose(bending.with_length(metric, vectors[0], 0.2), sized[0])
+    null = geomlib.metric_tensor(NORMALISED, vector(0.0, 2.0, 0.0), MSE)
+    with pytest.raises(ValueError, match="vectors: expected directions that change the image"):
+        bending.with_length(null, vector(0.0, 1.0, 0.0), 1.0)
 
 
 def test_volume_element() -> None:

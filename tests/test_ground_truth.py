@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 import geomlib
-from geomlib.applications import factors as ground_truth
+from geomlib.applications.factors import factor_shares, principal_axes
 from geomlib.homogeneity import random_frame
 from geomlib.worlds import shapes
-from geomlib.worlds.shapes.networks import FactorReader, Readings, load_factor_reader
+from geomlib.worlds.reader import Readings
+from geomlib.worlds.shapes.networks import FactorReader, load_factor_reader
 
 COLUMNS = [shapes.FACTOR_NAMES.index(name) for name in ("x", "y", "size", "background_brightness")]
 
@@ -38,7 +39,7 @@ def reader() -> FactorReader:
 
 def test_shares_are_those_of_a_linear_map(squares: geomlib.Generator, reader: FactorReader) -> None:
     bases = {"factors": torch.eye(4, dtype=torch.float64), "random": random_frame(4, 4, seed=1)}
-    found = ground_truth.factor_shares(squares, bases, (0, 1, 3, 4), reader, pairs=500, resamples=50)
+    found = factor_shares(squares, bases, (0, 1, 3, 4), reader, pairs=500, resamples=50)
     assert found.axes == ("factors", "random") and found.shares.shape == (2, 4, 8)
     for index, basis in enumerate(bases.values()):
         for place, count in enumerate((0, 1, 3, 4)):
@@ -74,7 +75,7 @@ def test_interactions_circles_angles_and_classes_in_closed_form() -> None:
         return math.exp(-(other**2)) * (1 - math.exp(-(first**2))), 1 - math.exp(-(first**2) - other**2)
 
     G = geomlib.Generator(factors, 6, output_range=None, name="factors")
-    found = ground_truth.factor_shares(G, {"latents": torch.eye(6)}, range(7), Plain(), pairs=3000, resamples=20)
+    found = factor_shares(G, {"latents": torch.eye(6)}, range(7), Plain(), pairs=3000, resamples=20)
     expected = torch.zeros(7, 8, dtype=torch.float64)
     turns = [circular(fold * math.radians(10), fold * math.radians(5)) for fold in (4, 3)]
     explained, whole = circular(1, 0.5)
@@ -84,9 +85,7 @@ def test_interactions_circles_angles_and_classes_in_closed_form() -> None:
     expected[1:4, 5] = explained / whole
     expected[3, 4] = sum(part for part, _ in turns) / sum(part for _, part in turns)
     assert (found.shares[0] - expected).abs().max() < 0.06
-    reverse = ground_truth.factor_shares(
-        G, {"reversed": torch.eye(6).flip(1)}, range(6, -1, -1), Plain(), pairs=3000, resamples=20
-    )
+    reverse = factor_shares(G, {"reversed": torch.eye(6).flip(1)}, range(6, -1, -1), Plain(), pairs=3000, resamples=20)
     assert (found.rest[0] - reverse.shares[0]).abs().max() < 0.06
     assert found.rest[0, 1, 1] < 0.06, "what a product carries is an interaction"
 
@@ -96,7 +95,7 @@ def test_seed_decides_and_progress_counts(squares: geomlib.Generator, reader: Fa
 
     def shares(seed: int) -> Tensor:
         axes = {"factors": torch.eye(4, dtype=torch.float64)}
-        found = ground_truth.factor_shares(
+        found = factor_shares(
             squares, axes, (1, 2), reader, pairs=20, seed=seed, resamples=5, progress=lambda *at: seen.append(at)
         )
         return found.shares[..., COLUMNS]
@@ -114,10 +113,10 @@ def test_principal_axes_of_a_linear_map_are_its_singular_vectors() -> None:
     G = geomlib.Generator(
         lambda z: (z.double() @ matrix.T).unflatten(1, (3, 4, 4)), latent_dim=5, output_range=None, name="linear map"
     )
-    axes = ground_truth.principal_axes(G, G.sample(200, seed=0))
+    axes = principal_axes(G, G.sample(200, seed=0))
     assert ((axes * frame).sum(0).abs() > 1 - 1e-6).all()
     with pytest.raises(ValueError, match="expected more than 5, the dimensions"):
-        ground_truth.principal_axes(G, G.sample(5, seed=0))
+        principal_axes(G, G.sample(5, seed=0))
 
 
 @pytest.mark.parametrize(
@@ -136,4 +135,4 @@ def test_impossible_arguments(
     message: str,
 ) -> None:  # fmt: skip
     with pytest.raises(ValueError, match=message):
-        ground_truth.factor_shares(squares, axes, counts, reader, pairs=pairs)
+        factor_shares(squares, axes, counts, reader, pairs=pairs)

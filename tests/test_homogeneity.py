@@ -159,17 +159,20 @@ def test_correlation_of_entries() -> None:
     np.testing.assert_allclose(homogeneity.off_diagonal(result), expected[~np.eye(4, dtype=bool)], rtol=1e-10)
 
 
-def test_rotated_eigenpairs_keep_the_spectrum_and_lose_the_axes() -> None:
-    P, n, k = 5, 60, 4
-    frame = random_frames(1, n, 0)[..., :k].expand(P, n, k).float()
-    values = torch.tensor([8.0, 4.0, 2.0, 1.0]).expand(P, k)
-    null = homogeneity.rotated_eigenpairs((values, frame), seed=0)
-    assert null[1].dtype == torch.float32
-    homogeneity.check_orthonormal("frames", null[1])
-    assert torch.equal(null[0], values)
-    overlap = homogeneity.subspace_overlap(null[1][:-1], null[1][1:])
-    assert overlap.max() < 0.3
-    assert torch.equal(homogeneity.rotated_eigenpairs((values, frame), seed=0)[1], null[1])
+def test_agreement_is_a_line_through_the_ranks_in_use() -> None:
+    values = torch.logspace(0, -3, 6, dtype=torch.float64).expand(2, 6)
+    strengths = 5 * values**1.5
+    strengths[:, -1] = 7.0
+    use = torch.ones(2, 6, dtype=torch.bool)
+    use[0, -1], use[1, 1:] = False, False
+    result = homogeneity.agreement(values, strengths, use)
+    assert [float(part[0]) for part in result[1:]] == pytest.approx([1, 1.5, np.log10(5)])
+    assert all(part[1].isnan() for part in result[1:]), "one rank has no line"
+    expected = np.corrcoef(values[0], strengths[0])[0, 1]
+    assert result.linear.tolist() == pytest.approx([expected, expected])
+    line = scipy.stats.linregress(values[0].log10(), strengths[0].log10())
+    whole = [float(part[0]) for part in homogeneity.agreement(values, strengths)[1:]]
+    assert whole == pytest.approx([line.rvalue, line.slope, line.intercept])
 
 
 @settings(deadline=None, max_examples=50)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import geomlib
 from geomlib import Metric
-from geomlib.applications.inversion import METHODS, Inversion, invert
+from geomlib.applications.inversion import METHODS, Inversion, Trace, cost_ratio, invert, rows_within
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
 
@@ -330,3 +330,24 @@ def test_the_benchmark_measures_every_method(tmp_path: Path) -> None:
         for low, middle, high in zip(row["low"], row["median"], row["high"], strict=True):
             assert low <= middle <= high
     assert content["rows"]["adam"]["over_adam"] == 1
+
+
+# What a search costs.
+
+
+def test_rows_of_a_trace_within_calls() -> None:
+    trace = Trace(torch.tensor([1, 2, 3]), torch.tensor([1, 2, 3]), torch.zeros(3, 2), torch.zeros(3, 2, N))
+    assert trace.calls().tolist() == [3, 6, 9]
+    assert rows_within(trace, torch.tensor([1.0, 3.0, 5.9, 6.0, 100.0])).tolist() == [0, 0, 0, 1, 2]
+
+
+def test_cost_ratio_of_two_searches() -> None:
+    """The first ends at a median of 2 after 30 calls; the other is there after 10, or never."""
+    costs, values = torch.tensor([10, 20, 30]), torch.tensor([[8.0, 6.0, 4.0], [4.0, 4.0, 4.0], [2.0, 1.0, 9.0]])
+    others = torch.tensor([[5.0, 5.0, 5.0], [2.0, 2.0, 0.0]])
+    assert float(cost_ratio(costs, values, torch.tensor([5, 10]), others)) == 3
+    assert float(cost_ratio(costs, values, torch.tensor([5, 10]), others + 1)) == 0
+    even = values[:, :2]  # of an even number of targets the median lies between: 1.5
+    assert float(cost_ratio(costs, even, torch.tensor([5, 10]), torch.tensor([[1.6, 1.6], [1.4, 1.6]]))) == 3
+    with pytest.raises(ValueError, match=r"other_costs: expected \(K,\) beside \(K, T\), got \(1,\) and \(2, 3\)"):
+        cost_ratio(costs, values, torch.tensor([5]), others)

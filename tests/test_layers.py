@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import geomlib
-from geomlib.layers import layer_metrics, layer_names
+from geomlib.layers import layer_metrics, layer_names, main_layers, short_names
 
 
 def network(seed: int = 0) -> nn.Sequential:
@@ -100,6 +100,20 @@ def test_what_counts_as_a_layer() -> None:
     plain = geomlib.load_generator("sphere")
     with pytest.raises(TypeError, match="expected one with an nn.Module"):
         layer_names(plain)
+
+
+def test_main_layers_are_the_outermost_evenly_chosen() -> None:
+    net = network()
+    assert main_layers(geomlib.Generator(net, 5)) == ["0", "1", "2", "3", "4"]
+    inside = nn.Sequential(nn.Sequential(*net[:2]), nn.Sequential(*net[2:])).eval()  # the second holds more than half
+    assert main_layers(geomlib.Generator(inside, 5)) == ["0", "1.0", "1.1", "1.2"]
+    assert main_layers(geomlib.Generator(net, 5), count=3) == ["0", "2", "4"]
+
+
+def test_short_names_say_what_differs() -> None:
+    assert short_names(["main.a", "main.b.c", "image"]) == ["a", "b.c", "image"]
+    assert short_names(["main.1", "main.b", "image"]) == ["main.1", "main.b", "image"], "a bare number says nothing"
+    assert short_names(["x.a", "y.b", "image"]) == ["x.a", "y.b", "image"]
 
 
 def test_the_network_is_left_as_it_was() -> None:

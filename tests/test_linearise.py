@@ -1,9 +1,14 @@
 """A function linearised once has the derivative of PyTorch's forward mode, by every rule, in any order of steps."""
 
 import gc
+import json
 import math
+import re
+import subprocess
+import sys
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import geomlib
+from geomlib import derivatives
 from geomlib.derivatives.jacobian import arithmetic
 from geomlib.derivatives.linearise import linearise
 from geomlib.generators.architectures import ARCHITECTURES
@@ -126,10 +132,15 @@ CASES: dict[str, Function] = {
     "attention": lambda x: functional.scaled_dot_product_attention(x, x.sin(), x),
     "max pool": lambda x: functional.max_pool2d(x, 3, 2, 1) * functional.max_pool2d(x.sin(), 2, 2, ceil_mode=True),
     "other pools": lambda x: functional.avg_pool2d(x, 2) + functional.adaptive_avg_pool2d(x, 2) + x.amax((2, 3), True),
-    "resized": lambda x: functional.interpolate(x, size=(8, 7), mode="bilinear", antialias=True)
-    + functional.interpolate(x, size=(8, 7), mode="bicubic") * functional.interpolate(x, size=(8, 7)),
-    "padded": lambda x: functional.pad(x, (1, 2, 0, 1)) + functional.pad(x, (2, 1, 1, 0), mode="reflect")
-    + functional.pad(x, (2, 1, 1, 0), mode="replicate"),
+    "resized": lambda x: (
+        functional.interpolate(x, size=(8, 7), mode="bilinear", antialias=True)
+        + functional.interpolate(x, size=(8, 7), mode="bicubic") * functional.interpolate(x, size=(8, 7))
+    ),
+    "padded": lambda x: (
+        functional.pad(x, (1, 2, 0, 1))
+        + functional.pad(x, (2, 1, 1, 0), mode="reflect")
+        + functional.pad(x, (2, 1, 1, 0), mode="replicate")
+    ),
     "pixel shuffle": lambda x: functional.pixel_shuffle(x, 2),
     "views": lambda x: x.permute(0, 2, 3, 1).reshape(5, 20)[1:, ::3].unsqueeze(0).expand(2, -1, -1).transpose(1, 2),
     "parts": lambda x: torch.cat([*x.chunk(2, 1), x.sin().split((1, 3), 1)[1], maps[None]], 1).roll(1, 2),
@@ -149,7 +160,7 @@ CASES: dict[str, Function] = {
     "constant": lambda x: torch.ones_like(x) * maps,
     "itself": lambda x: x,
     "its own view": lambda x: x.mT,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -159,12 +170,22 @@ def test_the_derivative_is_that_of_forward_mode(name: str) -> None:
 
 # Any composition: each takes maps (1, 4, 5, 5) to maps of that shape.
 PIECES: list[Function] = [
-    torch.sin, torch.relu, normalised(), lambda x: x * maps, lambda x: x + x.mean(1, keepdim=True),
-    lambda x: functional.conv2d(x, kernel[:4], bias[:4], padding=1), lambda x: x @ square, lambda x: x.mT,
-    lambda x: x / (1 + x.square().sum(1, keepdim=True)).sqrt(), lambda x: x.clone().mul_(0.5), sliced,
-    lambda x: torch.cat([x[:, 2:], x[:, :2]], 1), lambda x: functional.max_pool2d(x, 3, 1, 1), lambda x: -x,
+    torch.sin,
+    torch.relu,
+    normalised(),
+    lambda x: x * maps,
+    lambda x: x + x.mean(1, keepdim=True),
+    lambda x: functional.conv2d(x, kernel[:4], bias[:4], padding=1),
+    lambda x: x @ square,
+    lambda x: x.mT,
+    lambda x: x / (1 + x.square().sum(1, keepdim=True)).sqrt(),
+    lambda x: x.clone().mul_(0.5),
+    sliced,
+    lambda x: torch.cat([x[:, 2:], x[:, :2]], 1),
+    lambda x: functional.max_pool2d(x, 3, 1, 1),
+    lambda x: -x,
     lambda x: x.softmax(1),
-]  # fmt: skip
+]
 steps = st.lists(st.tuples(st.sampled_from(PIECES), st.sampled_from(["then", "plus", "times", "beside"])), max_size=8)
 
 
@@ -194,13 +215,13 @@ def test_every_architecture_and_distance(architecture: str, distance: str) -> No
     d = geomlib.load_distance(distance, dtype=torch.float64, **options)
     z, V = G.sample(1, seed=0)[0], random(G.latent_dim, 3)
     recorded, anew = PullbackOperator(G, z, d), PullbackOperator(G, z, d)
-    anew.plan.records = False
+    anew.linear.tape = None
     products = (lambda operator: operator.columns(V.mT), lambda operator: operator.matmat(V), PullbackOperator.to_dense)
     for product in products:
         found, expected = product(recorded), product(anew)
         assert (found - expected).norm() <= 1e-12 * expected.norm()
-    assert recorded.plan.records and not anew.plan.records
-    assert recorded.plan.route == anew.plan.route == "forward mode"
+    assert recorded.linear.tape and not anew.linear.tape
+    assert recorded.linear.route == anew.linear.route == "JVP"
 
 
 def test_kinks_are_taken_where_they_truly_are() -> None:
@@ -228,9 +249,8 @@ def test_steps_are_in_the_dtype_of_the_network() -> None:
 
     def told(x: Tensor) -> Tensor:
         assert (x.dtype, x.sum().dtype, (x * torch.tensor(2.0, dtype=torch.float64)).dtype) == (torch.float32,) * 3
-        assert (x.double().dtype, torch.complex(x, x).dtype, (x > 0).dtype) == (
-            torch.float64, torch.complex64, torch.bool,
-        )  # fmt: skip
+        assert x.double().dtype == torch.float64 and torch.complex(x, x).dtype == torch.complex64
+        assert (x > 0).dtype == torch.bool
         assert x.sum().item() == pytest.approx(x.double().sum().item(), rel=1e-12)
         return x * math.pi
 
@@ -283,6 +303,46 @@ class Custom(torch.autograd.Function):
 def test_what_cannot_be_recorded_is_refused(function: Function) -> None:
     with pytest.raises(RuntimeError):
         linearise(function, random(4))
+
+
+PRIVATE = re.compile(r"\b(torch\._C|torch|Tensor)\.(_[a-zA-Z]\w+)")
+WITHOUT = """
+import json, logging, sys
+import torch._dynamo  # takes some of the names itself
+from torch import Tensor
+import geomlib
+from geomlib.derivatives import jacobian
+class Gone:
+    def __get__(self, *_):
+        raise AttributeError("gone")
+logging.basicConfig(format="%(message)s", stream=sys.stdout)
+G, mse = geomlib.load_generator("sphere"), geomlib.load_distance("mse")
+for owner, name in json.loads(sys.argv[1]):
+    holder = {"torch": torch, "torch._C": torch._C, "Tensor": Tensor}[owner]
+    kept = vars(holder).get(name)
+    setattr(holder, name, Gone()) if holder is Tensor else delattr(holder, name)
+    for module in ("dual", "linearise"):
+        sys.modules.pop(f"geomlib.derivatives.{module}", None)
+    jacobian._recorder.cache_clear()
+    for _ in range(2):
+        metric = geomlib.metric_tensor(G, G.sample(2, seed=0), mse)
+    print(name, metric.settings["recorded"], metric.settings["route"], metric.eigenvalues[:, 0].mul(1.5).tolist())
+    delattr(holder, name) if holder is Tensor else setattr(holder, name, kept)
+"""
+
+
+def test_without_the_private_names_of_torch() -> None:
+    """Each taken away in turn: derivatives are not recorded, which a warning tells once; all else is as it was."""
+    files = Path(derivatives.__path__[0]).glob("*.py")
+    names = sorted({pair for file in files for pair in PRIVATE.findall(file.read_text())} - {("torch", "_C")})
+    command = [sys.executable, "-c", WITHOUT, json.dumps(names)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(names) == 6 and len(lines) == 12
+    for (_, name), warning, result in zip(names, lines[::2], lines[1::2], strict=True):
+        assert warning.startswith("derivatives cannot be recorded")
+        head, numbers = result.split(" [")
+        assert head == f"{name} False JVP"
+        assert json.loads(f"[{numbers}") == pytest.approx([1, 1])
 
 
 def test_statistics_are_not_updated() -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import geomlib
 from geomlib.distances import trunks
-from geomlib.distances.lpips import LpipsFeatures, linear_weights
+from geomlib.distances.lpips import LpipsFeatures
 from geomlib.distances.torchvision_import import import_torchvision
 from geomlib.distances.trunks import LAYOUTS, Trunk, load_trunk, untrained, weights_file, weights_url
 
@@ -109,7 +109,7 @@ def test_derivatives_are_finite_where_all_channels_are_zero(reference: Callable[
     for parameter in trunk.layers[0].parameters():
         parameter.zero_()
     theirs = reference("alex", trunk=trunk)
-    features = LpipsFeatures(trunk, linear_weights("alex"), (-1, 1), None, 31).float()
+    features = LpipsFeatures(trunk, trunks.load_parts("alex", False, 0)[1], (-1, 1), None, 31).float()
     d, x = geomlib.Distance("zero", features), images(0)
     assert torch.equal(d(x, images(1)), torch.zeros(2))
     gradient = torch.func.grad(lambda image: d(image, images(1)).sum())
@@ -165,7 +165,7 @@ def test_errors() -> None:
         d(images(0, torch.float64), images(1, torch.float64))
     with pytest.raises(ValueError, match="input_range: expected"):
         untrained_lpips("alex", input_range=(1, 0))
-    weights = linear_weights("alex")
+    weights = trunks.load_parts("alex", False, 0)[1]
     weights[1][3] = -0.1
     with pytest.raises(ValueError, match=r"weights: expected none negative, .* at maps \[1\]"):
         LpipsFeatures(load_trunk("alex", pretrained=False), weights, (-1, 1), None, 31)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import geomlib
 from geomlib.derivatives.jacobian import Linearisation
-from geomlib.derivatives.tiling import LARGEST_TILE, Footprint, Plan, footprint, free_bytes, make_plan, parse_bytes
+from geomlib.derivatives.tiling import LARGEST_TILE, Footprint, Tiling, footprint, free_bytes, make_tiling, parse_bytes
 from geomlib.metric import estimate
 
 MSE = geomlib.load_distance("mse")
@@ -19,8 +19,9 @@ def generator(latent_dim: int = 12, outputs: int = 600) -> geomlib.Generator:
     torch.manual_seed(0)
     return geomlib.Generator(
         nn.Sequential(nn.Linear(latent_dim, 40), nn.Tanh(), nn.Linear(40, outputs)).double().eval(),
-        latent_dim, output_range=None,
-    )  # fmt: skip
+        latent_dim,
+        output_range=None,
+    )
 
 
 def test_bytes() -> None:
@@ -49,27 +50,27 @@ def test_footprint_counts_what_is_allocated() -> None:
 
 def test_the_tile_follows_from_the_activations() -> None:
     image_64, image_256 = Footprint(2**18, 2**21, 2**19), Footprint(2**24, 2**27, 2**23)
-    assert make_plan(image_64, 512, CPU, memory="64GB").tile == LARGEST_TILE
-    assert make_plan(image_256, 512, CPU, memory="64GB").tile == 2
-    assert make_plan(Footprint(2**23, 2**27, 2**23), 512, CPU, memory="64GB").tile == 4
-    assert make_plan(Footprint(2**28, 2**30, 2**23), 512, CPU, memory="64GB").tile == 1
-    assert make_plan(Footprint(2**28, 2**30, 2**23), 512, CPU, 4, memory="64GB").tile == 4
-    assert make_plan(image_64, 20, CPU, memory="64GB").tile == 20
-    assert make_plan(image_64, 120, CPU, memory="64GB").tile == 60  # not 64 and 56
-    assert make_plan(image_64, 512, CPU, tile=7, memory="64GB").tile == 7
+    assert make_tiling(image_64, 512, CPU, memory="64GB").tile == LARGEST_TILE
+    assert make_tiling(image_256, 512, CPU, memory="64GB").tile == 2
+    assert make_tiling(Footprint(2**23, 2**27, 2**23), 512, CPU, memory="64GB").tile == 4
+    assert make_tiling(Footprint(2**28, 2**30, 2**23), 512, CPU, memory="64GB").tile == 1
+    assert make_tiling(Footprint(2**28, 2**30, 2**23), 512, CPU, smallest_tile=4, memory="64GB").tile == 4
+    assert make_tiling(image_64, 20, CPU, memory="64GB").tile == 20
+    assert make_tiling(image_64, 120, CPU, memory="64GB").tile == 60  # not 64 and 56
+    assert make_tiling(image_64, 512, CPU, tile=7, memory="64GB").tile == 7
 
 
 def test_the_budget_caps_tile_and_block() -> None:
     sizes = Footprint(10**6, 10**7, 10**6)
     for budget in (2 * 10**7, 10**8, 10**9):
-        plan = make_plan(sizes, 400, CPU, memory=budget)
-        assert plan.bytes <= budget == plan.memory
-        assert 1 <= plan.block <= 400
-        assert plan.passes(400) == pytest.approx(1 if plan.block == 400 else (400 / plan.block + 1) / 2, rel=0.05)
-    assert make_plan(sizes, 400, CPU, memory=2 * 10**7).tile < make_plan(sizes, 400, CPU, memory=10**9).tile
+        tiling = make_tiling(sizes, 400, CPU, memory=budget)
+        assert tiling.bytes <= budget == tiling.memory
+        assert 1 <= tiling.block <= 400
+        assert tiling.passes(400) == pytest.approx(1 if tiling.block == 400 else (400 / tiling.block + 1) / 2, rel=0.05)
+    assert make_tiling(sizes, 400, CPU, memory=2 * 10**7).tile < make_tiling(sizes, 400, CPU, memory=10**9).tile
     with pytest.raises(ValueError, match="memory: expected at least 16000000 bytes, for one column, got '1MB'"):
-        make_plan(sizes, 400, CPU, memory="1MB")
-    second = make_plan(sizes, 400, CPU, memory=10**9, second_order=True)
+        make_tiling(sizes, 400, CPU, memory="1MB")
+    second = make_tiling(sizes, 400, CPU, memory=10**9, second_order=True)
     assert second.tile == 24 and second.bytes <= 10**9
 
 
@@ -86,9 +87,13 @@ def test_settings_are_kept_with_the_metric(tmp_path) -> None:
     G = generator()
     metric = geomlib.metric_tensor(G, G.sample(3, seed=0), MSE, tile=5)
     assert {key: metric.settings[key] for key in ("method", "route", "tile", "dtype", "device", "precision")} == {
-        "method": "pullback", "route": "forward mode", "tile": "5", "dtype": "float64", "device": "cpu",
+        "method": "pullback",
+        "route": "JVP",
+        "tile": "5",
+        "dtype": "float64",
+        "device": "cpu",
         "precision": "full",
-    }  # fmt: skip
+    }
     assert metric.settings["recorded"] == "True"
     assert int(metric.settings["memory"]) > 10**6
     metric.save(tmp_path / "metric")
@@ -102,8 +107,8 @@ def test_settings_are_kept_with_the_metric(tmp_path) -> None:
 def test_out_of_memory_halves_the_tile(
     error: Exception, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The tile stays small for all later positions, the numbers are right, and forward mode is not given up."""
-    G, room, real = generator(), 4, Linearisation._forward_mode
+    """The tile stays small for all later positions, the numbers are right, and the route is not given up."""
+    G, room, real = generator(), 4, Linearisation._jvp
     latents = G.sample(3, seed=0)
     expected = geomlib.metric_tensor(G, latents, MSE, tile=3).matrix
 
@@ -112,13 +117,13 @@ def test_out_of_memory_halves_the_tile(
             raise error
         return real(self, rows)
 
-    monkeypatch.setattr(Linearisation, "_forward_mode", on_a_small_card)
+    monkeypatch.setattr(Linearisation, "_jvp", on_a_small_card)
     with caplog.at_level(logging.WARNING):
         metric = geomlib.metric_tensor(G, latents, MSE, tile=12)
     assert [record.getMessage() for record in caplog.records] == [
         f"out of memory: going on with tiles of {tile} columns" for tile in (6, 3)
     ]
-    assert metric.settings["tile"] == "3" and metric.settings["route"] == "forward mode"
+    assert metric.settings["tile"] == "3" and metric.settings["route"] == "JVP"
     assert torch.equal(metric.matrix, expected)
     room = 0
     with pytest.raises(type(error), match="memory"):
@@ -134,10 +139,10 @@ def test_tiles_go_on_where_they_stopped() -> None:
             raise torch.OutOfMemoryError("full")
         return 2 * rows
 
-    plan = Plan(tile=4, block=10, memory=0, bytes=0)
+    tiling = Tiling(tile=4, block=10, memory=0, bytes=0)
     rows = torch.arange(10.0)[:, None]
-    assert torch.equal(plan.run(double, rows), 2 * rows)
-    assert asked == [4, 4, 2, 2, 2] and plan.tile == 2
+    assert torch.equal(tiling.run(double, rows), 2 * rows)
+    assert asked == [4, 4, 2, 2, 2] and tiling.tile == 2
 
 
 @pytest.mark.parametrize("method", ["pullback", "backward", "forward"])

@@ -19,10 +19,18 @@ seeds = st.integers(0, 10_000)
 
 def network(seed: int, latent_dim: int = 6, activation: type[nn.Module] = nn.Tanh) -> nn.Module:
     torch.manual_seed(seed)
-    return nn.Sequential(
-        nn.Linear(latent_dim, 20), activation(), nn.Linear(20, 48), nn.Unflatten(1, (3, 4, 4)),
-        nn.Conv2d(3, 3, 3, padding=1), nn.Tanh(),
-    ).double().eval()  # fmt: skip
+    return (
+        nn.Sequential(
+            nn.Linear(latent_dim, 20),
+            activation(),
+            nn.Linear(20, 48),
+            nn.Unflatten(1, (3, 4, 4)),
+            nn.Conv2d(3, 3, 3, padding=1),
+            nn.Tanh(),
+        )
+        .double()
+        .eval()
+    )
 
 
 def generator(seed: int, activation: type[nn.Module] = nn.Tanh) -> geomlib.Generator:
@@ -214,7 +222,7 @@ def random_function(kind: str) -> Callable[[Tensor], Tensor]:
     weight = torch.randn(6, 12, generator=torch.Generator().manual_seed(0))
 
     class Backward(torch.autograd.Function):
-        """An operation that neither forward mode nor recording can follow."""
+        """An operation that neither a JVP nor a recording can follow."""
 
         @staticmethod
         def forward(ctx, x):
@@ -238,9 +246,15 @@ def random_function(kind: str) -> Callable[[Tensor], Tensor]:
 
 
 RANDOM = (
-    "dropout", "noise that is added", "noise that multiplies", "noise like the latent", "noise from a generator",
-    "in place", "in another route", "a choice",
-)  # fmt: skip
+    "dropout",
+    "noise that is added",
+    "noise that multiplies",
+    "noise like the latent",
+    "noise from a generator",
+    "in place",
+    "in another route",
+    "a choice",
+)
 
 
 @pytest.mark.parametrize("method", ["pullback", "backward", "forward"])

@@ -10,6 +10,8 @@ import torch
 
 import geomlib
 from geomlib.worlds import shapes
+from geomlib.worlds.quality import Coverage, coverage, frechet_distance
+from geomlib.worlds.reader import Readings
 from geomlib.worlds.shapes import networks, quality
 
 WEIGHTS = Path(geomlib.__file__).parent / "weights"
@@ -27,7 +29,7 @@ def held_out() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def readings(reader: networks.FactorReader, held_out: tuple[torch.Tensor, torch.Tensor]) -> networks.Readings:
+def readings(reader: networks.FactorReader, held_out: tuple[torch.Tensor, torch.Tensor]) -> Readings:
     return reader.read(held_out[0])
 
 
@@ -84,7 +86,7 @@ def test_card_belongs_to_the_weights(name: str) -> None:
 
 
 def test_reader_reads_the_factors_of_fresh_images(
-    readings: networks.Readings, held_out: tuple[torch.Tensor, torch.Tensor]
+    readings: Readings, held_out: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
     factors = held_out[1].double()
     assert readings.probabilities.shape == (600, 4) and readings.features.shape == (600, 128)
@@ -105,7 +107,7 @@ def test_reader_reads_the_factors_of_fresh_images(
 
 
 def test_reader_accepts_real_images_and_refuses_others(
-    reader: networks.FactorReader, readings: networks.Readings, held_out: tuple[torch.Tensor, torch.Tensor]
+    reader: networks.FactorReader, readings: Readings, held_out: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
     assert quality.confident_shapes(readings).double().mean() > 0.97
     images = held_out[0][:200]
@@ -149,15 +151,15 @@ def test_quality_of_real_images_is_near_perfect_and_of_noise_bad(
 def test_coverage_of_known_distributions() -> None:
     line, circle = shapes.Factor("x", 0.0, 1.0), shapes.Factor("hue", 0.0, 1.0, circular=True)
     even = (torch.arange(1000) + 0.5) / 1000
-    assert quality.coverage(even, even, line) == quality.Coverage(1.0, 1.0, 0.0)
-    half = quality.coverage(even / 2, even, line)
+    assert coverage(even, even, line) == Coverage(1.0, 1.0, 0.0)
+    half = coverage(even / 2, even, line)
     assert (half.half, half.quarter) == (0.5, 0.5) and half.distance == pytest.approx(0.5, abs=2e-3)
     # Where the circle is cut open must not matter.
-    arcs = [quality.coverage((even / 2 + start) % 1, even, circle).distance for start in (0.0, 0.3, 0.75)]
+    arcs = [coverage((even / 2 + start) % 1, even, circle).distance for start in (0.0, 0.3, 0.75)]
     assert arcs == pytest.approx([0.5] * 3, abs=2e-3)
-    assert quality.coverage(torch.tensor([math.nan]), even, line) == quality.Coverage(0.0, 0.0, 1.0)
+    assert coverage(torch.tensor([math.nan]), even, line) == Coverage(0.0, 0.0, 1.0)
     with pytest.raises(ValueError, match="reference"):
-        quality.coverage(even, torch.tensor([math.nan]), line)
+        coverage(even, torch.tensor([math.nan]), line)
 
 
 def test_frechet_distance_of_gaussians_known_by_hand() -> None:
@@ -169,15 +171,15 @@ def test_frechet_distance_of_gaussians_known_by_hand() -> None:
     one, two = cross(3.0, 1.0), cross(1.0, 2.0)
     shift = torch.tensor([1.0, -2.0], dtype=torch.float64)
     expected = 5.0 + (2 / 3) * ((3 - 1) ** 2 + (1 - 2) ** 2)
-    assert quality.frechet_distance(one, two + shift) == pytest.approx(expected, rel=1e-12)
+    assert frechet_distance(one, two + shift) == pytest.approx(expected, rel=1e-12)
     angle = torch.tensor(0.7, dtype=torch.float64)
     turn = torch.stack([torch.stack([angle.cos(), -angle.sin()]), torch.stack([angle.sin(), angle.cos()])])
-    assert quality.frechet_distance(one @ turn, (two + shift) @ turn) == pytest.approx(expected, rel=1e-12)
+    assert frechet_distance(one @ turn, (two + shift) @ turn) == pytest.approx(expected, rel=1e-12)
     # Rotated against each other: tr (C1 C2)^(1/2) of 2x2 matrices is sqrt(tr C1 C2 + 2 sqrt(det C1 det C2)).
     first, second = one.T @ one / 3, (two @ turn).T @ (two @ turn) / 3
     root = ((first @ second).trace() + 2 * (first.det() * second.det()).sqrt()).sqrt()
     by_hand = (first.trace() + second.trace() - 2 * root).item()
-    assert quality.frechet_distance(one, two @ turn) == pytest.approx(by_hand, rel=1e-9)
-    assert quality.frechet_distance(one, one) == pytest.approx(0.0, abs=1e-12)
+    assert frechet_distance(one, two @ turn) == pytest.approx(by_hand, rel=1e-9)
+    assert frechet_distance(one, one) == pytest.approx(0.0, abs=1e-12)
     with pytest.raises(ValueError, match="features"):
-        quality.frechet_distance(one, cross(1.0, 1.0, 1.0))
+        frechet_distance(one, cross(1.0, 1.0, 1.0))

@@ -25,10 +25,9 @@ PLAIN = geomlib.Distance("plain", value=lambda x, y: (1 - torch.cos(x - y)).flat
 
 def network(seed: int = 0, activation: type[nn.Module] = nn.Tanh, size: int = 4) -> nn.Module:
     torch.manual_seed(seed)
-    return nn.Sequential(
-        nn.Linear(N, 12), activation(), nn.Linear(12, 3 * size**2), nn.Unflatten(1, (3, size, size)),
-        nn.Conv2d(3, 3, 3, padding=1), nn.Tanh(),
-    ).double().eval()  # fmt: skip
+    dense = nn.Linear(N, 12), activation(), nn.Linear(12, 3 * size**2)
+    picture = nn.Unflatten(1, (3, size, size)), nn.Conv2d(3, 3, 3, padding=1), nn.Tanh()
+    return nn.Sequential(*dense, *picture).double().eval()
 
 
 def generator(seed: int = 0, activation: type[nn.Module] = nn.Tanh, size: int = 4) -> geomlib.Generator:
@@ -92,8 +91,31 @@ def test_blocks_and_tiles_do_not_matter(distance: geomlib.Distance, tile: int, b
     G = generator()
     z = G.sample(1, seed=3)[0]
     operator = PullbackOperator(G, z, distance, tile=tile)
-    operator.plan.block = block
+    operator.tiling.block = block
     assert relative(operator.to_dense(), reference(G, z, distance)) < 1e-12
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_at_another_latent(method: str) -> None:
+    """The same as an operator made there, with the tile of the first one; what was made for that does not remain."""
+    G = generator()
+    first, second = G.sample(2, seed=3)
+    operator = metric_operator(G, first, MSE, method, tile=2)
+    before, operator.tiling.tile = operator.to_dense(), 3
+    moved, anew = operator.at(second), metric_operator(G, second, MSE, method, tile=3)
+    assert type(moved) is type(operator) and moved.settings() == operator.settings() | {"tile": "3"}
+    assert torch.equal(moved.to_dense(), anew.to_dense()) and torch.equal(operator.at(first).z, first)
+    assert relative(operator.to_dense(), before) < 1e-13
+    with pytest.raises(ValueError, match=r"z: expected shape \(B, 5\)"):
+        operator.at(second[:4])
+
+
+def test_a_step_follows_the_latent() -> None:
+    G = generator()
+    first, second = G.sample(2, seed=3)
+    operator = FiniteDifferenceOperator(G, first, MSE, relative_step=0.1)
+    assert operator.at(second).step == pytest.approx(0.1 * float(second.norm()))
+    assert FiniteDifferenceOperator(G, first, MSE, absolute_step=0.1).at(second).step == 0.1
 
 
 def test_vectors_keep_their_dtype_and_the_network_its_own() -> None:
@@ -104,7 +126,7 @@ def test_vectors_keep_their_dtype_and_the_network_its_own() -> None:
     assert operator.matvec(torch.ones(N)).dtype == torch.float32
 
 
-# Operations without a forward rule, and without a second derivative.
+# Operations without a JVP rule, and without a second derivative.
 
 
 class Plain(torch.autograd.Function):
@@ -138,7 +160,7 @@ class Lost(Plain):
 
 
 def sampled(z: Tensor) -> Tensor:
-    """A picture drawn by the network and turned by `grid_sample`, which has no forward rule."""
+    """A picture drawn by the network and turned by `grid_sample`, which has no JVP rule."""
     angle = 0.1 * z[:, 0]
     rows = [
         torch.stack([angle.cos(), -angle.sin(), 0 * angle], 1),
@@ -160,8 +182,8 @@ def raw(function, dtype: torch.dtype = torch.float64) -> geomlib.Generator:
 @pytest.mark.parametrize(
     ("function", "route", "bound"),
     [
-        (lambda z: (z @ z.new_tensor([[0.1, 0.2, 0.3, 0.4, 0.5]]).mT).exp() * z.cos(), "forward mode", 1e-13),
-        (attention, "forward mode", 1e-12),
+        (lambda z: (z @ z.new_tensor([[0.1, 0.2, 0.3, 0.4, 0.5]]).mT).exp() * z.cos(), "JVP", 1e-13),
+        (attention, "JVP", 1e-12),
         (sampled, "double VJP", 1e-12),
         (lambda z: Plain.apply(z.cos()) * z.sum(1, keepdim=True), "double VJP", 1e-12),
         (lambda z: Once.apply(z.cos()) * z.sum(1, keepdim=True), "differences", 1e-7),
@@ -174,12 +196,12 @@ def test_routes(function, route: str, bound: float, caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.WARNING):
         metric = geomlib.metric_tensor(G, latents, MSE)
     assert metric.settings["route"] == route
-    recorded = route == "forward mode"
+    recorded = route == "JVP"
     assert metric.settings["recorded"] == str(recorded)
     if function is not sampled:  # which is recorded, but cannot be replayed
-        assert PullbackOperator(G, latents[0], MSE).smallest_tile == (1 if recorded else 4)
+        assert bool(PullbackOperator(G, latents[0], MSE).linear.tape) == recorded
     # It says so once a step down, not once a position.
-    assert len(caplog.records) == {"forward mode": 0, "double VJP": 1, "differences": 2}[route]
+    assert len(caplog.records) == {"JVP": 0, "double VJP": 1, "differences": 2}[route]
     step, basis = 1e-6, torch.eye(N, dtype=torch.float64)
     for z, H in zip(latents, metric.matrix, strict=True):
         J = torch.stack([(G((z + step * e)[None]) - G((z - step * e)[None])).flatten() / (2 * step) for e in basis], 1)
@@ -191,11 +213,11 @@ def test_routes(function, route: str, bound: float, caplog: pytest.LogCaptureFix
         assert relative(metric.matrix, geomlib.metric_tensor(G, latents, MSE, "backward").matrix) < bound
 
 
-def test_double_vjp_equals_forward_mode() -> None:
+def test_double_vjp_equals_jvp() -> None:
     G = generator(activation=nn.ReLU)
     z = G.sample(1, seed=0)[0]
     forward, backward = PullbackOperator(G, z, MSE), PullbackOperator(G, z, MSE)
-    backward.plan.route = "double VJP"
+    backward.linear.route = "double VJP"
     eye = torch.eye(N, dtype=torch.float64)
     assert torch.allclose(forward.columns(eye), backward.columns(eye), rtol=1e-12, atol=1e-15)
 

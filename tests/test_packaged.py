@@ -21,8 +21,8 @@ import geomlib
 from geomlib.generators import Packaged, card, packaged_state
 from geomlib.generators.architectures.tutorial_dcgan import EYE_COLOURS, ConditionalDCGAN
 from geomlib.generators.archives import local_path, requirements
-from geomlib.generators.catalogue import PACKAGED, source_files
-from geomlib.generators.packaged import DEFAULT_SET
+from geomlib.generators.catalogue import source_files
+from geomlib.generators.packaged import DEFAULT_SET, PACKAGED
 
 GOLDEN = Path(os.environ.get("GOLDEN_DIR", ROOT / "tests" / "golden")) / "packages"
 GENERATORS = [name for name, entry in PACKAGED.items() if entry.architecture]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import geomlib
 from geomlib.operators import HessianOperator
 from geomlib.readers import Classifier, FaceReader, FaceReadings, load_classifier, load_face_reader
-from geomlib.worlds.shapes.quality import frechet_distance
+from geomlib.worlds.quality import frechet_distance
 
 GOLDEN = Path(os.environ.get("GOLDEN_DIR", ROOT / "tests" / "golden")) / "packages" / "face_landmarks.safetensors"
 MILITARY_UNIFORM = 652

@@ -1,11 +1,26 @@
-"""The README's example does what the README says."""
+"""The README's example does what the README says, and what README, CONTRIBUTING and Makefile point to is there."""
 
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+import pytest
+from conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_links_lead_somewhere(page: str) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text(encoding="utf-8"))
+    assert links and [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_quick_tests_are_there() -> None:
+    names = re.search(r"QUICK := \$\(patsubst %,tests/test_%.py,((?:.|\\\n)*?)\)", (ROOT / "Makefile").read_text())
+    assert names
+    files = [f"tests/test_{name}.py" for name in names[1].replace("\\", " ").split()]
+    assert len(files) > 5 and [file for file in files if not (ROOT / file).is_file()] == []
 
 
 def test_the_example_prints_what_is_shown() -> None:

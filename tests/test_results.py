@@ -1,16 +1,19 @@
-"""The verbs by which notebooks leave results."""
+"""The verbs by which notebooks leave results, and the words of their claims."""
 
 import json
+import re
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from matplotlib.figure import Figure
 from scipy.io import wavfile
 
-from geomlib.findings import DoesNotApply, Results, progress
+from geomlib.findings import DoesNotApply, Interval, Results, open_experiment, progress, results
+from geomlib.findings.claims import WORDS, kind_of, verdict
 
 
 def drawing() -> Figure:
@@ -85,17 +88,128 @@ def test_a_figure_name_is_used_once(tmp_path: Path) -> None:
         out.figure("line", drawing(), caption="x", alt="x")
 
 
-def test_comparisons_are_stored_and_checked(tmp_path: Path) -> None:
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The text of what the verbs display, as a notebook without HTML would show it."""
+    texts: list[str] = []
+    monkeypatch.setattr(results, "_display", lambda data, metadata: texts.append(data["text/plain"]))
+    return texts
+
+
+def test_a_table_from_records(tmp_path: Path, shown: list[str]) -> None:
+    rows = [{"Name": "a", "Value": torch.tensor(0.123456)}, {"Name": "b", "Remark": "<none>"}]
+    Results(tmp_path).records("Two rows", rows)
+    assert shown == ["Name | Value | Remark\na | 0.1235 | –\nb | – | &lt;none&gt;"]
+
+
+def test_a_claim_is_stored_and_shown(tmp_path: Path, shown: list[str]) -> None:
     out = Results(tmp_path)
-    row = {"claim": "a < b", "authors": None, "source": "text", "ours": torch.tensor(0.5), "verdict": "confirmed"}
-    out.compare([row])
-    assert summary(tmp_path)["comparison"] == [row | {"ours": 0.5}]
-    with pytest.raises(ValueError, match="verdict 'maybe': expected one of"):
-        out.compare([row | {"verdict": "maybe"}])
-    with pytest.raises(ValueError, match="expected the keys claim, authors, source, ours, verdict"):
-        out.compare([{"claim": "a"}])
+    assert out.claim("a < b", ours=torch.tensor(0.5), authors=1, source="text") == "not comparable"
+    assert out.claim("a", ours=Interval(0.5, 0.25, 0.75), above=0.1) == "same direction"
+    assert out.claim("identity", ours="1e-9", tested="tests/test_results.py") == "tested"
+    first, second, third = summary(tmp_path)["comparison"]
+    assert first["ours"] == 0.5 and (first["authors"], first["source"], first["rule"]) == (1, "text", "")
+    assert second["ours"] == "0.5 (0.25 to 0.75)" and second["rule"] == "the interval lies above 0.1"
+    assert (second["value"], second["low"], second["high"]) == (0.5, 0.25, 0.75)
+    assert third["rule"] == "tests/test_results.py" and third["network"] == "yours"
+    out.claims()
+    rows = shown[0].split("\n")[1:]
+    assert [row.split(" | ")[-1] for row in rows] == ["not comparable", "same direction", "tested"]
     with pytest.raises(FloatingPointError, match="ours is nan"):
-        out.compare([row | {"ours": float("nan")}])
+        out.claim("a", ours=float("nan"))
+    with pytest.raises(TypeError, match="expected an Interval beside above or below, got float"):
+        out.claim("a", ours=0.5, below=1)
+
+
+def test_weak_rules_do_not_judge_networks_of_others(tmp_path: Path) -> None:
+    out = Results(tmp_path)
+    weak: dict[str, Any] = {"ours": 1, "provisional": True}
+    assert [out.claim("a", holds=holds, **weak) for holds in (True, False)] == ["same direction", "undecided"]
+    out.network = "of others"
+    assert [out.claim("a", holds=holds, **weak) for holds in (True, False)] == ["not yet judged"] * 2
+    assert out.claim("a", **weak) == "not comparable", "there is nothing to judge"
+    assert out.claim("a", ours=1, holds=True) == "same direction", "the rule is no weak one"
+
+
+RIGHT, LEFT = Interval(1, 0.5, 2), Interval(-1, -2, -0.5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ({}, "not comparable"),
+        ({"holds": True}, "same direction"),
+        ({"holds": False}, "undecided"),
+        ({"ours": RIGHT, "above": 0}, "same direction"),
+        ({"ours": RIGHT, "above": 0.5}, "undecided"),
+        ({"ours": RIGHT, "above": 3}, "contradicted"),
+        ({"ours": RIGHT, "below": 0}, "contradicted"),
+        ({"ours": RIGHT, "below": 2}, "undecided"),
+        ({"ours": RIGHT, "below": 3}, "same direction"),
+        ({"ours": LEFT, "above": 0}, "contradicted"),
+        ({"ours": LEFT, "below": 0}, "same direction"),
+        ({"ours": LEFT, "below": -1}, "undecided"),
+    ],
+)
+def test_the_word_follows_from_the_interval(arguments: dict[str, Any], word: str) -> None:
+    assert verdict(**arguments) == word and word in WORDS
+
+
+def test_the_front_page_says_what_the_words_mean() -> None:
+    page = (ROOT / "book/index.md").read_text(encoding="utf-8")
+    assert all(f"\n{word}\n: {meaning}\n" in page for word, meaning in WORDS.items())
+
+
+def test_an_interval_formats_itself() -> None:
+    interval = Interval(0.667, 0.6, 0.75)
+    assert f"{interval}" == "0.667 (0.6 to 0.75)" and f"{interval:.1f}" == "0.7 (0.6 to 0.8)"
+    assert f"{Interval(3, 2, 14):d}" == "3 (2 to 14)"
+
+
+def test_bootstrap_intervals_against_closed_forms() -> None:
+    """The mean of two values is one of them with probability 1/4 each; that of many is nearly normal."""
+    two = Interval.bootstrap(lambda rows: rows.mean(0), torch.tensor([0.0, 1.0]), seed=0)
+    assert two == Interval(0.5, 0.0, 1.0)
+    values = torch.randn(400, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    mean = Interval.bootstrap(lambda rows: rows.mean(0), values, seed=0)
+    assert mean.value == values.mean()
+    assert (mean.high - mean.low) / 2 == pytest.approx(float(1.96 * values.std() / 20), rel=0.1)
+    both = Interval.several(lambda rows: torch.stack([rows.mean(), -rows.mean()]), values, seed=0)
+    assert both == [mean, Interval(-mean.value, -mean.high, -mean.low)], "from the same resamples"
+
+
+def test_an_interval_over_pairs_leaves_out_the_diagonal() -> None:
+    table = torch.full((5, 5), 0.25, dtype=torch.float64).fill_diagonal_(9.0)
+    assert Interval.bootstrap(torch.mean, table, seed=0, pairs=True) == Interval(0.25, 0.25, 0.25)
+
+
+def test_an_interval_is_a_number_of_three(tmp_path: Path) -> None:
+    Results(tmp_path).number(share=Interval(0.5, 0.25, 0.75))
+    assert summary(tmp_path)["numbers"] == {"share": [0.5, 0.25, 0.75]}
+
+
+def test_an_experiment_is_opened(tmp_path: Path) -> None:
+    G, d, out = open_experiment(str(tmp_path), "shapes-biggan", "noise", "class_index=2", distance="mse")
+    assert (G.name, G.space, d.name, out.network) == ("shapes-biggan", "noise", "mse", "own")
+    assert G.spec is not None and G.spec["class_index"] == 2
+    (tmp_path / "mine.py").write_text("import geomlib, torch\ndef make(): return geomlib.Generator(torch.sin, 2)")
+    mine = (str(tmp_path), f"{tmp_path}/mine.py:make")
+    assert open_experiment(*mine, otherwise="mse").distance.name == "mse"
+    with pytest.raises(ValueError, match="none was given and the generator names none"):
+        open_experiment(*mine)
+
+
+def test_whose_network_it_is() -> None:
+    names = ("dcgan-portraits", "dcgan-fashion", "tones-wavegan", "my_gan")
+    assert [kind_of(name) for name in names] == ["of others", "of others", "own", "yours"]
+
+
+def test_tests_that_claims_name_exist() -> None:
+    pages = [path.read_text(encoding="utf-8") for path in (ROOT / "notebooks").glob("*.ipynb")]
+    named = {found for page in pages for found in re.findall(r"(tests/\w+\.py)(?:::(\w+))?", page)}
+    assert named
+    for file, test in named:
+        assert f"def {test}" in (ROOT / file).read_text(encoding="utf-8"), f"there is no {file}::{test}"
 
 
 def test_audio_is_a_file_that_others_read(tmp_path: Path) -> None:
@@ -137,9 +251,3 @@ def test_progress_shows_on_standard_error(capsys: pytest.CaptureFixture[str], mo
     show(1, 2)
     show(2, 2)
     assert capsys.readouterr().err == "\rpositions 1/2 \rpositions 2/2 \n"
-
-
-def test_networks_that_others_trained_are_not_judged_yet() -> None:
-    one, other = SimpleNamespace(name="dcgan-portraits"), SimpleNamespace(name="shapes-dcgan")
-    assert [Results.judge(one, holds) for holds in (True, False)] == ["not yet judged"] * 2
-    assert [Results.judge(other, holds) for holds in (True, False)] == ["same direction", "not the same direction"]

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def test_unknown_experiment_profile_and_missing_project(toy: Path, tmp_path_fact
 def test_a_setting_that_the_notebook_lacks_passes_and_names_the_run(toy: Path) -> None:
     plan = runner.make_plan(toy, "toy", {"distance": "mse", "profile": "paper", "seed": "4"}, {"share": "0.25"})
     assert plan.parameters == DEFAULTS | {"positions": 5, "share": 0.25, "seed": 4}
-    assert plan.given == {"positions": 5, "share": 0.25, "seed": 4}
+    assert plan.injected == {"positions": 5, "share": 0.25, "seed": 4}
     assert plan.folder == Path("results/shapes-dcgan--z--mse--paper/toy")
     assert runner.make_plan(toy, "toy", {"profile": "paper"}, {"positions": 7}).parameters["positions"] == 7
 
@@ -110,7 +111,7 @@ def test_what_changes_by_content_runs_again(toy: Path, monkeypatch: pytest.Monke
     assert not current(), "results that were changed by hand are not the run's"
 
 
-def test_source_and_package_decide_the_fingerprint(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_source_and_not_outputs_decides_the_fingerprint(toy: Path) -> None:
     plan = runner.make_plan(toy, "toy", {}, {})
     first = plan.fingerprint()
     executed = notebook.read(toy / plan.source)
@@ -120,16 +121,31 @@ def test_source_and_package_decide_the_fingerprint(toy: Path, monkeypatch: pytes
     executed["cells"][2]["source"] += "\n# changed"
     (toy / plan.source).write_text(json.dumps(executed))
     assert plan.fingerprint() != first
+
+
+@pytest.mark.parametrize(
+    ("edited", "stale"),
+    [
+        ("book/plan.py", False),
+        ("check/report.py", False),
+        ("cli.py", False),
+        ("operators/pullback.py", True),
+        ("figures/lines.py", True),
+        ("findings/results.py", True),
+        ("metric.py", True),
+    ],
+)
+def test_an_edit_of_the_package_makes_a_run_stale_by_its_folder(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, edited: str, stale: bool
+) -> None:
     package = toy / "package"
-    package.mkdir()
-    (package / "numerics.py").write_text("a")
-    (package / "cli.py").write_text("a")
+    shutil.copytree(provenance.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "weights"))
     monkeypatch.setattr(provenance, "PACKAGE", package)
-    second = plan.fingerprint()
-    (package / "cli.py").write_text("b")
-    assert plan.fingerprint() == second, "the command line computes nothing"
-    (package / "numerics.py").write_text("b")
-    assert plan.fingerprint() != second
+    plan = runner.make_plan(toy, "toy", {}, {})
+    before = plan.fingerprint()
+    with (package / edited).open("a", encoding="utf-8") as module:
+        module.write("# edited\n")
+    assert (plan.fingerprint() != before) == stale
 
 
 def test_two_runs_are_equal_byte_for_byte(toy: Path) -> None:

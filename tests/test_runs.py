@@ -13,7 +13,7 @@ import geomlib
 from geomlib.book import plan as plans
 from geomlib.book import run as runs
 from geomlib.book import runner
-from geomlib.generators.catalogue import EMBEDDED, known_defaults
+from geomlib.generators.known import EMBEDDED, known_defaults
 from geomlib.generators.packaged import PACKAGED
 from geomlib.generators.published import PUBLISHED
 

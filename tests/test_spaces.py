@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.func import grad, jacrev, jvp, vmap
 
 import geomlib
-from geomlib.generators import Generator, build, catalogue
+from geomlib.generators import Generator, build, catalogue, known
 from geomlib.generators.architectures.base import Architecture, to_unit_range
 from geomlib.generators.architectures.styles import mean_style
 from geomlib.generators.published import PUBLISHED
@@ -363,7 +363,8 @@ CARDS = {
 @pytest.fixture
 def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of embedded weights with the golden networks under the names of the embedded ones."""
-    monkeypatch.setattr(catalogue, "WEIGHTS", tmp_path)
+    for module in (catalogue, known):
+        monkeypatch.setattr(module, "WEIGHTS", tmp_path)
     for name, architecture in CARDS.items():
         with safe_open(GOLDEN / f"{architecture}.safetensors", "pt") as file:
             config = json.loads(file.metadata()["config"])
@@ -409,8 +410,8 @@ def test_embedded_generators_by_card(cards: Path, name: str, space: str, options
 
 def test_a_card_may_name_options_and_a_distance(cards: Path) -> None:
     path = cards / "shapes-biggan.json"
-    known = json.loads(path.read_text()) | {"default_distance": "mse", "paper_options": {"truncation": 0.5}}
-    path.write_text(json.dumps(known))
+    content = json.loads(path.read_text()) | {"default_distance": "mse", "paper_options": {"truncation": 0.5}}
+    path.write_text(json.dumps(content))
     G = geomlib.load_generator("shapes-biggan")
     assert (G.default_distance, G.module.truncation, G.spec) == ("mse", 0.5, {"source": "shapes-biggan"})
     assert geomlib.load_generator("shapes-biggan", truncation=1).module.truncation == 1

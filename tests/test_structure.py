@@ -15,25 +15,22 @@ HEAVY = (
 )  # fmt: skip
 # From the ground up: a room imports what stands above it in this list, and nothing else of the package.
 ROOMS = (
-    ("_checks", "_literals", "_state"),
+    ("_checks", "_files", "_literals", "_progress", "_state"),
     ("derivatives", "generators"),
     ("distances",),
     ("readers", "worlds", "operators"),
     ("metric", "paths"),
     ("eigen", "homogeneity", "layers", "spectrum"),
-    ("bootstrap",),
     ("applications", "check", "figures"),
     ("findings",),
     ("book",),
-    ("options", "fetch_command"),
-    ("invert_command",),
     ("cli",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
 # Further than its floor a room may not look down: it has no business there.
 NEVER = {"worlds": {"derivatives"}, "figures": set(FLOOR), "book": {"metric", "operators", "applications", "figures"}}
 # Names under which modules are imported outside the project.
-DOORS = ("directions", "inversion", "parameters", "results", "runner")
+DOORS = ("directions", "inversion", "invert_command", "parameters", "results", "runner")
 
 
 def name_of(path: Path) -> str:
@@ -59,6 +56,14 @@ def imports_of(path: Path, inside: bool = False) -> set[str]:
 @pytest.mark.parametrize("name", ["geomlib", "geomlib.metric", "geomlib.applications.inversion"])
 def test_numerics_are_light(name: str) -> None:
     code = f"import {name}, sys; print([name for name in {HEAVY!r} if name in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
+
+
+def test_what_is_declared_of_generators_needs_no_torch() -> None:
+    modules = ("_checks", "_files", "generators.known", "generators.packaged", "generators.published")
+    names = ", ".join(f"geomlib.{name}" for name in (*modules, "generators.download", "generators.envelope"))
+    code = f"import sys, {names}; print([name for name in ('torch', 'numpy', 'pooch') if name in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 import geomlib
 from geomlib.generators import build
 from geomlib.worlds import tones
+from geomlib.worlds.reader import Readings
 from geomlib.worlds.tones import networks, quality
 from geomlib.worlds.tones.data import HARMONICS, PEAK, PERIOD
 
@@ -50,7 +51,7 @@ def held_out() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def readings(reader: networks.ToneReader, held_out: tuple[torch.Tensor, torch.Tensor]) -> networks.Readings:
+def readings(reader: networks.ToneReader, held_out: tuple[torch.Tensor, torch.Tensor]) -> Readings:
     return reader.read(held_out[0])
 
 
@@ -164,7 +165,7 @@ def test_card_belongs_to_the_weights(name: str) -> None:
 
 
 def test_reader_reads_the_factors_of_fresh_sounds(
-    readings: networks.Readings, held_out: tuple[torch.Tensor, torch.Tensor]
+    readings: Readings, held_out: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
     assert readings.probabilities.shape == (400, 5) and readings.features.shape == (400, 128)
     error = (readings.factors - held_out[1]).abs()
@@ -174,7 +175,7 @@ def test_reader_reads_the_factors_of_fresh_sounds(
 
 
 def test_reader_accepts_real_sounds_and_refuses_others(
-    reader: networks.ToneReader, readings: networks.Readings, held_out: tuple[torch.Tensor, torch.Tensor]
+    reader: networks.ToneReader, readings: Readings, held_out: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
     assert quality.confident_notes(readings).double().mean() > 0.97
     sounds = held_out[0][:100]
@@ -235,3 +236,13 @@ def test_the_generator_is_built_by_its_card_and_makes_notes(reader: networks.Ton
     assert seen.confident == pytest.approx(card["quality"]["confident"], abs=0.12)
     assert seen.waveform.harmonicity == pytest.approx(card["quality"]["waveform"]["harmonicity"], abs=0.06)
     assert min(seen.per_note) > 0.02
+
+
+def test_what_is_read_stands_in_words() -> None:
+    factors = torch.tensor([[1.0, 0.5, 0.25, -2.0, -1.0]])
+    sure, unsure = torch.tensor([[0.0, 1.0, 0.0, 0.0, 0.0]]), torch.full((1, 5), 0.2)
+    readings = networks.Readings(torch.cat([sure, unsure]), factors.repeat(2, 1), torch.zeros(2, 128))
+    clean, unclear = quality.in_words(readings)
+    frequency = tones.NOTES[1] * tones.SAMPLE_RATE // PERIOD
+    assert clean == f"{frequency} Hz, brightness 0.50, even harmonics 0.25, attack 0.01 s, decay 0.10 s"
+    assert unclear == "no clean note"

@@ -9,9 +9,11 @@ import torch
 from torch import nn
 
 import geomlib
+from geomlib._files import WEIGHTS
 from geomlib.applications import controls
 from geomlib.book import runner
-from geomlib.generators import catalogue, told
+from geomlib.generators import card, told
+from geomlib.generators.known import EMBEDDED
 from geomlib.layers import activation_view
 
 FACTORY = """
@@ -23,7 +25,7 @@ def make():
 """
 
 
-@pytest.mark.parametrize("name", catalogue.EMBEDDED)
+@pytest.mark.parametrize("name", EMBEDDED)
 def test_embedded_generators_tell_their_world_in_every_space(name: str) -> None:
     expected = "tones" if name == "tones-wavegan" else "shapes"
     G = geomlib.load_generator(name)
@@ -56,16 +58,16 @@ def test_an_unknown_world_is_refused(world: Any) -> None:
         geomlib.Generator(nn.Identity().eval(), 4, world=world)
 
 
-@pytest.mark.parametrize("name", catalogue.EMBEDDED)
+@pytest.mark.parametrize("name", EMBEDDED)
 def test_the_card_tells_what_its_training_was_told(name: str, tmp_path: Path) -> None:
     G = geomlib.load_generator(name)
-    recipe, sentence = catalogue.card(name)["recipe"], told(G)
+    recipe, sentence = card(name)["recipe"], told(G)
     assert "reads factors" in recipe["critic"] and "trained to read the factors" in sentence
     reward, _, weight = recipe["reward"].partition(" by the frozen network, ")
     assert f"rewarded by that network ({reward}, {weight}" in sentence
     assert "its axes carry factors is in part by construction" in sentence
     # The card is not that of other weights, nor of a control.
-    (tmp_path / "other.safetensors").write_bytes((catalogue.WEIGHTS / f"{name}.safetensors").read_bytes())
+    (tmp_path / "other.safetensors").write_bytes((WEIGHTS / f"{name}.safetensors").read_bytes())
     unknown = f"What the training of {name} was told of any factors is not known here."
     assert told(geomlib.load_generator(name, weights=tmp_path / "other.safetensors")) == unknown
     assert told(controls.matched_gaussian(G, 0)).endswith("was told of any factors is not known here.")

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from geomlib.book.provenance import processor, sha256
+from geomlib._files import sha256
+from geomlib.book.provenance import processor
 from geomlib.worlds import shapes
 from geomlib.worlds.shapes.networks import CODE_SIZE, decode_factors, encode_factors
 

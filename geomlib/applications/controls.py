@@ -25,6 +25,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.spectral_norm import SpectralNorm
 
+from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.distances import Distance
 from geomlib.generators.architectures import stylegan, stylegan2
@@ -57,22 +58,22 @@ def one_of_each(
     latents: Tensor,
     distance: Distance,
     seed: int,
-    progress: Callable[[str], Callable[[int, int], None]] | None = None,
+    progress: Callable[[str], Progress] | None = None,
 ) -> dict[str, tuple[Generator, Metric]]:
     """One control of each kind that the book shows, "shuffled" and "untrained", with its metric at `latents` `(P, n)`.
 
     A control whose images are not finite, or that has no metric, is left out, and so are all where the generator has no
     weights. `progress(kind)` gives what `metric_tensor` takes.
     """
-    found = {}
+    controls = {}
     for kind, make in (("shuffled", shuffled), ("untrained", reinitialised)) if generator.weights_hash else ():
         try:
             control = make(generator, seed)
-            tell = progress(kind) if progress else None
-            found[kind] = control, metric_tensor(control, latents, distance, progress=tell)
+            report = progress(kind) if progress else None
+            controls[kind] = control, metric_tensor(control, latents, distance, progress=report)
         except (ValueError, FloatingPointError) as error:
             logger.warning("%s: the control %r is left out: %s", generator.name, kind, error)
-    return found
+    return controls
 
 
 @isolated()
@@ -81,7 +82,9 @@ def shuffled(generator: Generator, seed: int) -> Generator:
 
     That is the authors' control: each layer keeps its numbers and loses their order.  Tensors of integers (counters)
     stay.  Blur kernels and stored noise maps are shuffled too; running variances stay positive, being permuted only.
-    Raises `ValueError` where the generator is no `nn.Module`.
+
+    Raises:
+        ValueError: the generator is no `nn.Module`.
     """
 
     def shuffle(network: nn.Module, random: torch.Generator) -> None:
@@ -100,8 +103,10 @@ def matched_gaussian(generator: Generator, seed: int) -> Generator:
     """Every parameter tensor replaced by independent Gaussian numbers of the same mean and standard deviation.
 
     Unlike `shuffled`, this also removes the shape of each distribution, its heavy tails above all.  Buffers stay:
-    running statistics, filters, noise maps; so does a parameter of one number.  Raises `ValueError` where the generator
-    is no `nn.Module`.
+    running statistics, filters, noise maps; so does a parameter of one number.
+
+    Raises:
+        ValueError: the generator is no `nn.Module`.
     """
 
     def replace(network: nn.Module, random: torch.Generator) -> None:
@@ -124,7 +129,10 @@ def reinitialised(generator: Generator, seed: int) -> Generator:
     then those of the new network: it sees 50 batches of 16 latents in training mode, as a freshly made network would
     at the start of its training; with mean 0 and variance 1 instead, images can be next to one flat colour.
 
-    Torch's global random state is left as it was.  Raises `ValueError` where the generator is no `nn.Module`.
+    Torch's global random state is left as it was.
+
+    Raises:
+        ValueError: the generator is no `nn.Module`.
     """
 
     def reset(network: nn.Module, random: torch.Generator) -> None:

@@ -34,8 +34,8 @@ class Coordinates:
     def coordinates(self, latents: Tensor) -> Tensor:
         """Coordinates `(..., k)` of `latents` `(..., n)`; of their projection where `k < n`."""
         frame, scales, origin = (part.to(latents) for part in (self.frame, self.scales, self.origin))
-        found: Tensor = (latents - origin) @ frame / scales
-        return found
+        coordinates: Tensor = (latents - origin) @ frame / scales
+        return coordinates
 
 
 def standard(n: int) -> Coordinates:
@@ -48,7 +48,10 @@ def eigen(metric: Metric, exponent: float = 0.0, k: int | None = None, smallest:
 
     Scales are `(λ / λ₁)^(−exponent)`: 0 only rotates, 0.5 makes steps of one size change the image alike in every
     direction.  Eigenvalues below the share `smallest` of the largest count as that, or directions that do nothing
-    would take all the room.  Raises `ValueError` for a metric at several positions, or a `k` outside 1 to `n`.
+    would take all the room.
+
+    Raises:
+        ValueError: a metric at several positions, or a `k` outside 1 to `n`.
     """
     n = metric.matrix.shape[-1]
     if metric.matrix.ndim != 2:

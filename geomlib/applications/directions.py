@@ -20,9 +20,10 @@ from torch.overrides import TorchFunctionMode
 
 from geomlib import homogeneity
 from geomlib._checks import check_choice, check_finite, check_matrix
+from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.distances import Distance
-from geomlib.generators.checkpoints import check_file
+from geomlib.generators.envelope import check_file
 from geomlib.generators.interface import Generator
 from geomlib.layers import activation_view, layer_metrics, layer_names
 from geomlib.metric import Metric, metric_tensor, signs_fixed
@@ -32,16 +33,16 @@ _ARRAY = Tensor | np.ndarray
 # Latents by which sefa finds the first weights.
 _PROBES = 5
 # Operations that are linear in one argument, and the place of that argument.
-_LINEAR: dict[Callable[..., Tensor], int] = {
-    functional.linear: 0, torch.addmm: 1, torch.mm: 0, torch.matmul: 0, Tensor.mm: 0, Tensor.matmul: 0,
-    functional.conv1d: 0, functional.conv2d: 0, functional.conv3d: 0,
-    functional.conv_transpose1d: 0, functional.conv_transpose2d: 0, functional.conv_transpose3d: 0,
-}  # fmt: skip
+_LINEAR: dict[Callable[..., Tensor], int] = dict.fromkeys(
+    [getattr(functional, f"{kind}{n}d") for kind in ("conv", "conv_transpose") for n in (1, 2, 3)]
+    + [functional.linear, torch.mm, torch.matmul, Tensor.mm, Tensor.matmul],
+    0,
+) | {torch.addmm: 1}
 
 
 @dataclass(frozen=True)
 class Directions:
-    """Axes of a latent space found by one method, most important first.
+    """Axes of a latent space by one method, most important first.
 
     `axes` `(n, k)` are unit columns in float64, not always orthogonal; `strengths` `(k,)` is what the method orders
     them by; `passes` is what finding them cost, in forward passes of one latent.
@@ -90,13 +91,14 @@ def sefa(generator: Generator, k: int) -> Directions:
 
     The weights are those of all linear layers and convolutions whose input holds components of the latent itself, at
     most each times a constant, beside constants: the first layer of DCGAN or WaveGAN; all layers that make styles, one
-    below the other, for StyleGAN in W; first layer and conditional norms for BigGAN.  They are found by watching
+    below the other, for StyleGAN in W; first layer and conditional norms for BigGAN.  They are identified by watching
     latents of equal length pass, among which a pixel norm is such a constant: behind one, in Z of StyleGAN or PGAN, it
     is the first layer after it.  Weights are taken as they act, equalised or spectrally normalised; unlike in the
     published code, rows are not scaled to length one.  `strengths` are the singular values; the 5 `passes` serve to
     find the layers.
 
-    Raises `ValueError` where no layer takes the latent, as in a function without weights, and for `k` not in 1 to `n`.
+    Raises:
+        ValueError: no layer takes the latent, as in a function without weights, or `k` not in 1 to `n`.
     """
     n = generator.latent_dim
     _check_count(k, n)
@@ -122,12 +124,12 @@ def _components(inputs: Tensor, latents: Tensor) -> Tensor | None:
     lengths = centred.norm(dim=0)
     # A few of them tell whether it is worth looking at all.
     for some in (moving[:64], moving):
-        chosen = spread[:, some.to(spread.device)].cpu().double()
-        cosines, component = ((centred / lengths).mT @ functional.normalize(chosen, dim=0)).abs().max(0)
+        columns = spread[:, some.to(spread.device)].cpu().double()
+        cosines, component = ((centred / lengths).mT @ functional.normalize(columns, dim=0)).abs().max(0)
         if not len(some) or not (cosines > 1 - 1e-5).all():
             return None
     factors = torch.zeros(latents.shape[1], inputs.shape[1], dtype=torch.float64)
-    factors[component, moving] = (centred[:, component] * chosen).sum(0) / lengths[component].square()
+    factors[component, moving] = (centred[:, component] * columns).sum(0) / lengths[component].square()
     return factors
 
 
@@ -138,7 +140,7 @@ def ganspace(
     k: int,
     *,
     latents: Tensor,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Directions:
     """Principal components of activations, carried to the latents by regression: GANSpace (Härkönen et al. 2020).
 
@@ -147,9 +149,10 @@ def ganspace(
     `layers.layer_names`, "" for the generator's output, or "latent" for the latents themselves: their own principal
     components, as is done in W.  The axes are not orthogonal in general, and sampling turns them by an angle of about
     `sqrt(n / N)`.  `strengths` are the standard deviations of the coordinates.  There are fewer than `k` axes where
-    the activations vary in fewer directions.  (`ground_truth.principal_axes` fits one linear map instead.)
+    the activations vary in fewer directions.  (`factors.principal_axes` fits one linear map instead.)
 
-    Raises `ValueError` for an unknown layer, fewer than two latents, or activations that do not vary.
+    Raises:
+        ValueError: an unknown layer, fewer than two latents, or activations that do not vary.
     """
     _check_count(k, generator.latent_dim)
     check_matrix("latents", latents, generator.latent_dim)
@@ -190,7 +193,10 @@ def local_basis(generator: Generator, z: Tensor, layer: str, k: int) -> Directio
 
     They are eigenvectors of the layer's metric (`layers.layer_metrics`); `layer=""` is the generator's output.  Choi et
     al. take the mapping network of StyleGAN and go on with the left singular vectors, in W.  `strengths` are the
-    singular values.  Raises as `layer_metrics`, and `ValueError` for `k` not in 1 to `n`.
+    singular values.
+
+    Raises:
+        ValueError: several latents, or `k` not in 1 to `n`; else as `layer_metrics`.
     """
     _check_count(k, generator.latent_dim)
     if z.ndim != 1:
@@ -212,12 +218,14 @@ def random(n: int, k: int, seed: int) -> Directions:
 def load_directions(path: str | Path, latent_dim: int, *, key: str = "", stored: str = "") -> Directions:
     """Published axes from a file: safetensors, `.npy`, `.npz`, or of `torch.save` (tensors alone are read).
 
-    The array is `(k, n)` or `(n, k)`, told apart by `latent_dim`, or one axis `(n,)`; dimensions of size one do not
+    The array is `(k, n)` or `(n, k)`, distinguished by `latent_dim`, or one axis `(n,)`; dimensions of size one do not
     count.  `stored` ("rows" or "columns") says which where both are `n`.  Of several arrays that fit, `key` names the
     one to take ("lat_comp" in files of GANSpace).  The order is that of the file, `strengths` are the lengths there.
 
-    Raises `FileNotFoundError`, `ValueError` for a file without such an array or with several, or an axis of length
-    zero, and `FloatingPointError` for numbers that are not finite.
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a file without such an array or with several, or an axis of length zero.
+        FloatingPointError: numbers that are not finite.
     """
     path = Path(path)
     check_choice("stored", stored, ("", "rows", "columns"))
@@ -269,8 +277,10 @@ def strength(H: Tensor, axes: Tensor) -> Tensor:
 def energy_rank(metric: Metric, axes: Tensor, share: float) -> Tensor:
     """Rank `(k,)`, from 1, of the eigenvector up to which `share` in (0, 1] of the axis lies.
 
-    The energy of an axis `a` on the first `r` eigenvectors is `Σ_{j≤r} (a · v_j)²`, with `a` normalised.  Raises
-    `ValueError` for a share out of range or the metric at several positions.
+    The energy of an axis `a` on the first `r` eigenvectors is `Σ_{j≤r} (a · v_j)²`, with `a` normalised.
+
+    Raises:
+        ValueError: a share out of range or the metric at several positions.
     """
     if not 0 < share <= 1 or metric.matrix.ndim != 2:
         raise ValueError(

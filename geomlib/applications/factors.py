@@ -1,22 +1,30 @@
-"""How much of each known factor of the shapes data the first k axes of a latent space carry.
+"""How much of each known factor the axes of a latent space carry, and how nearly one axis is one factor.
 
 The paper names axes by eye; here the factors are known, and a network that shares nothing with the distances reads
-them.  For a latent `z`, an independent one `z̃` and the projection `Π_k = B_k B_kᵀ` on the first `k` axes, the mixture
+them off an output as codes.  Two questions are asked, each by drawing part of a latent `z` anew from an independent
+one, `z̃`.  (Where components depend on each other, as in W, such a latent leaves the distribution a little, and the
+answers describe that redraw.)
 
-    z' = Π_k z + (I − Π_k) z̃
-
-has the components of `z` inside and is drawn anew outside.  The share of a factor `f` that the axes carry is
+*What do the first `k` axes carry together?*  With the projection `Π_k = B_k B_kᵀ` on them, the mixture
+`z' = Π_k z + (I − Π_k) z̃` keeps the components inside.  The share of a factor `f` that the axes carry is
 
     S_k = Cov(f(G(z)), f(G(z'))) / Var f(G(z)) = Var E[f | Π_k z] / Var f,
 
 the closed Sobol index of the first `k` components (Sobol 2001): 0 for k = 0, 1 for k = n, never falling in between.
 Likewise the covariance with `f(G(z̃))` gives the share of the other `n − k` axes; what the two leave over is due to
 interactions.  Setting the other components to zero instead would ask the generator for images of latents that it never
-draws: for normal ones `z'` is as likely as `z`.  (Where components depend on each other, as in W, `z'` leaves the
-distribution a little, and the shares describe that mixture.)
+draws: for normal ones `z'` is as likely as `z`.  Both shares are estimated at once, as the coefficients of a regression
+of `f(G(z'))` on `f(G(z))` and `f(G(z̃))`: so chance correlation of the two, which is as large as `1 / √pairs`, counts
+for neither, and both ends are exact.
 
-Both shares are estimated at once, as the coefficients of a regression of `f(G(z'))` on `f(G(z))` and `f(G(z̃))`: so
-chance correlation of the two, which is as large as `1 / √pairs`, counts for neither, and both ends are exact.
+*What does one axis change?*  The move `z' = z + a aᵀ (z̃ − z)` along a unit vector `a` draws one component anew and
+leaves the others.  How much of a factor with the code `c` changes with it is
+
+    T_a = E‖c(G(z)) − c(G(z'))‖² / (2 Var c(G(z))),
+
+the total Sobol index of that component by Jansen's estimator (Jansen 1999; Saltelli et al. 2010): 0 where the axis does
+nothing to the factor, 1 where it decides it alone or through interactions.  Because a factor that depends on several
+components at once is counted with each, the indices of all axes may sum to more than 1.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,15 +34,55 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from geomlib._checks import check_finite
+from geomlib._progress import Progress
 from geomlib._state import isolated
-from geomlib.bootstrap import bootstrap_interval
 from geomlib.generators.interface import Generator
-from geomlib.homogeneity import check_orthonormal
-from geomlib.worlds.shapes.data import FACTOR_NAMES, SHAPES
-from geomlib.worlds.shapes.networks import FactorReader, encode_factors
-from geomlib.worlds.shapes.quality import confident_shapes
+from geomlib.homogeneity import bootstrap_interval, check_orthonormal
+from geomlib.worlds.quality import confident
+from geomlib.worlds.reader import Readings
+from geomlib.worlds.shapes import networks as shapes
+from geomlib.worlds.shapes.data import FACTOR_NAMES as SHAPE_FACTORS
+from geomlib.worlds.shapes.data import SHAPES
+from geomlib.worlds.tones import networks as tones
+from geomlib.worlds.tones.data import FACTOR_NAMES as TONE_FACTORS
+from geomlib.worlds.tones.data import NOTES
 
+# Name of a factor to its codes (N, d); NaN where the factor, or one coordinate of its code, has no meaning.
+Reading = Mapping[str, Tensor]
 _BATCH = 250
+# Codes of networks in float32 that vary less than this share of their square do not vary.
+_ROUNDING = 1e-10
+
+
+def read_shapes(reader: shapes.FactorReader) -> Callable[[Tensor], Reading]:
+    """A reading of images `(N, 3, 64, 64)` in [0, 1] by `reader`: the eight factors of the shapes data as codes.
+
+    Indicators of the three shapes; place, size and brightness as numbers; hues as cosine and sine.  The angle has two
+    coordinates for a square and two for a triangle, NaN for every other shape: it is compared only where two images
+    show the same one.
+    """
+    return lambda images: _shape_codes(reader.read(images, _BATCH))
+
+
+def _shape_codes(readings: Readings) -> Reading:
+    shape = functional.one_hot(readings.factors[:, 0].long(), len(SHAPES)).to(readings.factors)
+    numbers, hues, angles = shapes.encode_factors(readings.factors).split([4, 4, 4], 1)
+    has_angle = shape[:, [SHAPES.index("square"), SHAPES.index("triangle")]].bool().repeat_interleave(2, 1)
+    x, y, size, brightness = numbers.split(1, 1)
+    codes = (shape, x, y, size, angles.where(has_angle, torch.nan), hues[:, :2], hues[:, 2:], brightness)
+    return dict(zip(SHAPE_FACTORS, codes, strict=True))
+
+
+def read_tones(reader: tones.ToneReader) -> Callable[[Tensor], Reading]:
+    """A reading of sounds `(N, 1, L)` in [-1, 1] by `reader`: indicators of the notes, the other factors as numbers."""
+
+    def read(sounds: Tensor) -> Reading:
+        factors = reader.read(sounds, _BATCH).factors
+        note = functional.one_hot(factors[:, 0].long(), len(NOTES)).to(factors)
+        return dict(zip(TONE_FACTORS, (note, *tones.encode_factors(factors).split(1, 1)), strict=True))
+
+    return read
 
 
 @dataclass(frozen=True)
@@ -62,14 +110,14 @@ def factor_shares(
     generator: Generator,
     axes: Mapping[str, Tensor],
     counts: Sequence[int],
-    reader: FactorReader,
+    reader: shapes.FactorReader,
     *,
     pairs: int = 1000,
     seed: int = 0,
     latents: Tensor | None = None,
     resamples: int = 200,
     level: float = 0.95,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> FactorShares:
     """The share `S_k` of each factor that the first `k` of each set of axes carry, for each `k` in `counts`.
 
@@ -84,8 +132,9 @@ def factor_shares(
     stray below 0 by sampling; a factor that never varies has nan.  `progress(done, total)` is called after each set of
     axes and count.
 
-    Raises `ValueError` for no axes or counts, a basis of another shape or not orthonormal to 1e-3, a count that it has
-    not, or fewer than two pairs.
+    Raises:
+        ValueError: no axes or counts, a basis of another shape or not orthonormal to 1e-3, a count that it has not, or
+            fewer than two pairs.
     """
     if not axes or not counts or min(counts) < 0 or pairs < 2:
         raise ValueError(
@@ -99,17 +148,30 @@ def factor_shares(
                 f"axes {name!r}: expected shape ({n}, m), m from {max(counts)} to {n}, got {tuple(basis.shape)}"
             )
         check_orthonormal(f"axes {name!r}", basis)
-    kept, drawn = pairs_of(generator, pairs, seed, latents)
-    (first, confident_first), (second, confident_second) = (_read(generator, z, reader) for z in (kept, drawn))
-    rows, confident = [], []
+    z, other = _pairs(generator, pairs, seed, latents)
+
+    def see(latents: Tensor) -> tuple[dict[str, Tensor], float]:
+        """Codes of the images, and the share that is read as one clean shape."""
+        parts = []
+
+        def read(images: Tensor) -> Reading:
+            readings = reader.read(images)
+            parts.append(confident(readings).cpu())
+            return _shape_codes(readings)
+
+        return _codes(generator, latents, read), float(torch.cat(parts).double().mean())
+
+    (first, first_clean), (second, second_clean) = see(z), see(other)
+    rows, clean = [], []
     for basis in axes.values():
         for count in counts:
-            chosen = basis[:, :count].cpu().double()
-            mixture, clean = _read(generator, drawn + (kept - drawn) @ chosen @ chosen.T, reader)
-            products = _products(torch.stack([first, second, mixture], 1))
+            inside = basis[:, :count].cpu().double()
+            mixture, share = see(other + (z - other) @ inside @ inside.T)
+            triples = (torch.stack([first[name], second[name], mixture[name]], 1) for name in SHAPE_FACTORS)
+            products = torch.stack([_products(codes) for codes in triples], 1)
             low, high = bootstrap_interval(_shares, products, seed=seed, count=resamples, level=level)
             rows.append(torch.stack([*_shares(products), low[0], high[0]]))
-            confident.append(clean)
+            clean.append(share)
             if progress:
                 progress(len(rows), len(axes) * len(counts))
     shape = (len(axes), len(counts))
@@ -117,26 +179,46 @@ def factor_shares(
     return FactorShares(
         tuple(axes),
         tuple(counts),
-        FACTOR_NAMES,
+        SHAPE_FACTORS,
         shares,
         low,
         high,
         rest,
-        torch.tensor(confident, dtype=torch.float64).reshape(shape),
-        (confident_first + confident_second) / 2,
+        torch.tensor(clean, dtype=torch.float64).reshape(shape),
+        (first_clean + second_clean) / 2,
     )
 
 
-def pairs_of(generator: Generator, pairs: int, seed: int, latents: Tensor | None) -> tuple[Tensor, Tensor]:
+def _pairs(generator: Generator, pairs: int, seed: int, latents: Tensor | None) -> tuple[Tensor, Tensor]:
     """Two sets of latents `(pairs, n)`, float64: halves of the given ones, or drawn from a seed.
 
-    Raises `ValueError` for given latents of another number or length.
+    Raises:
+        ValueError: given latents of another number or length.
     """
     both = generator.sample(2 * pairs, seed) if latents is None else latents
     if both.shape != (2 * pairs, generator.latent_dim):
         raise ValueError(f"latents: expected shape {(2 * pairs, generator.latent_dim)}, got {tuple(both.shape)}")
     first, second = both.cpu().double().chunk(2)
     return first, second
+
+
+def _products(codes: Tensor) -> Tensor:
+    """For each pair, products `(N, 3, 3)` of the codes `(N, 3, d)` of `z`, `z̃` and `z'` about their mean.
+
+    A coordinate counts where it is known for `z` and `z'`; one of `z̃` that is not is as good as the mean.
+    """
+    known = codes.isfinite()
+    known &= (known[:, 0] & known[:, 2])[:, None]
+    codes = (codes - codes.where(known, torch.nan).nanmean((0, 1))).where(known, 0.0)
+    return codes @ codes.mT
+
+
+def _shares(products: Tensor) -> Tensor:
+    """Shares of the first axes and of the rest, `(2, F)`: coefficients of the regression of `z'` on `z` and `z̃`."""
+    (a, b, p), (_, c, q), _ = products.sum(0).permute(1, 2, 0)
+    determinant = a * c - b * b
+    shares: Tensor = torch.stack([c * p - b * q, a * q - b * p]) / determinant
+    return shares
 
 
 @isolated()
@@ -146,7 +228,10 @@ def principal_axes(generator: Generator, latents: Tensor) -> Tensor:
     Images of `latents` `(N, n)` are regressed on the latents, and the axes are the principal ones of the fitted linear
     map: principal components of the images, carried to the latents by regression as in GANSpace (Härkönen et al. 2020),
     here all at once, which makes them orthogonal.  Meant for latents whose components are uncorrelated and of equal
-    variance.  Raises `ValueError` for `N <= n`.
+    variance.
+
+    Raises:
+        ValueError: `N <= n`.
     """
     if len(latents) <= generator.latent_dim:
         raise ValueError(f"latents: expected more than {generator.latent_dim}, the dimensions, got {len(latents)}")
@@ -160,45 +245,171 @@ def principal_axes(generator: Generator, latents: Tensor) -> Tensor:
     return axes
 
 
+@dataclass(frozen=True)
+class AxisEffects:
+    """Result of `axis_effects`, for `m` axes and the `F` factors named in `factors`.
+
+    `terms` `(pairs, 2, m, F)` holds, for each pair of latents, `‖c(z) − c(z')‖² / 2` and `‖c(z) − mean‖²`:
+    `total_effects` of resampled rows gives the bootstrap of anything that follows from the effects.  Equal `pairs` and
+    `seed` mean equal pairs, so that two sets of axes can be resampled together (`torch.stack([a, b], 1)`).
+    """
+
+    factors: tuple[str, ...]
+    terms: Tensor
+
+    @property
+    def effects(self) -> Tensor:
+        """Total effects `(m, F)`, 0 or more; NaN for a factor that never varies."""
+        return total_effects(self.terms)
+
+
+@isolated()
+def axis_effects(
+    generator: Generator,
+    axes: Tensor,
+    read: Callable[[Tensor], Reading],
+    *,
+    pairs: int = 200,
+    seed: int = 0,
+    latents: Tensor | None = None,
+    progress: Progress | None = None,
+) -> AxisEffects:
+    """The total effect of the component along each of `axes` `(n, m)` on each factor that `read` finds in an output.
+
+    The columns are unit vectors and need not be orthogonal; each is redrawn alone, on the same `pairs` of latents (from
+    `seed`, or halves of the given `latents` `(2 * pairs, n)`), so that one network sees `pairs (m + 1)` outputs.  A
+    squared difference is summed over those coordinates of the code that are known for both outputs, and compared with
+    the variation of the same coordinates of the same outputs about their mean over all pairs.  `progress(done, total)`
+    is called after each axis.
+
+    Raises:
+        ValueError: axes of another shape or length, fewer than two pairs, or codes that are not `(N, d)`.
+        FloatingPointError: outputs that are not finite.
+    """
+    n = generator.latent_dim
+    if axes.ndim != 2 or axes.shape[0] != n or not axes.shape[1]:
+        raise ValueError(f"axes: expected shape ({n}, m), got {tuple(axes.shape)}")
+    axes = axes.detach().cpu().double()
+    wrong = float((axes.norm(dim=0) - 1).abs().max())
+    if not wrong < 1e-3:
+        raise ValueError(f"axes: expected unit vectors in columns, got lengths that are wrong by {wrong:.1e}")
+    if pairs < 2:
+        raise ValueError(f"pairs: expected at least two, got {pairs}")
+    z, other = _pairs(generator, pairs, seed, latents)
+    codes = _codes(generator, z, read)
+    means = {name: code.nanmean(0) for name, code in codes.items()}
+    parts = []
+    for axis in axes.T:
+        moved = _codes(generator, z + torch.outer((other - z) @ axis, axis), read)
+        terms = [_pair_terms(codes[name], moved[name], mean) for name, mean in means.items()]
+        parts.append(torch.stack(terms, -1))
+        if progress:
+            progress(len(parts), axes.shape[1])
+    every = torch.stack(parts, 2)
+    # The mean of a constant is rounded; without this a factor that never varies would have one rounding over another.
+    scale = torch.stack([code.square().nansum() for code in codes.values()])
+    still = every[:, 1].sum(0) <= _ROUNDING * scale
+    every[:, 1] = every[:, 1].where(~still, 0.0)
+    return AxisEffects(tuple(codes), every)
+
+
 @torch.no_grad()
-def _read(generator: Generator, latents: Tensor, reader: FactorReader) -> tuple[Tensor, float]:
-    """Codes `(N, 15)` of the images, the shape's indicators and then `encode_factors`; the share of clean shapes."""
-    codes, clean = [], 0
+def _codes(generator: Generator, latents: Tensor, read: Callable[[Tensor], Reading]) -> dict[str, Tensor]:
+    readings = []
     for part in latents.split(_BATCH):
-        readings = reader.read(generator(part))
-        shape = functional.one_hot(readings.factors[:, 0].long(), len(SHAPES))
-        codes.append(torch.cat([shape, encode_factors(readings.factors)], 1).cpu().double())
-        clean += int(confident_shapes(readings).sum())
-    return torch.cat(codes), clean / len(latents)
+        outputs = generator(part)
+        check_finite(f"outputs of {generator.name}", outputs)
+        readings.append(read(outputs))
+    codes = {name: torch.cat([reading[name] for reading in readings]).cpu().double() for name in readings[0]}
+    for name, code in codes.items():
+        if code.ndim != 2 or len(code) != len(latents):
+            raise ValueError(f"read: expected codes ({len(latents)}, d) of {name!r}, got {tuple(code.shape)}")
+    return codes
 
 
-def _products(codes: Tensor) -> Tensor:
-    """For each pair, products `(N, F, 3, 3)` of the three codes `(N, 3, 15)` of `z`, `z̃`, `z'` about their mean."""
-    shapes, numbers, hues, angles = codes.split([3, 4, 4, 4], 2)
-    seen = shapes.bool()
-    # An angle counts where z and z' show its shape; where z̃ does not, its own is unknown, and as good as the mean.
-    turned = []
-    for part, name in zip(angles.split(2, 2), ("square", "triangle"), strict=True):
-        shown = seen[..., SHAPES.index(name)]
-        turned.append(_centred_products(part, shown & (shown[:, 0] & shown[:, 2])[:, None]))
-    whole = torch.ones_like(seen[..., 0])
-    x, y, size, brightness = (_centred_products(number[..., None], whole) for number in numbers.unbind(2))
-    foreground, background = (_centred_products(hue, whole) for hue in hues.split(2, 2))
-    return torch.stack(
-        [_centred_products(shapes, whole), x, y, size, turned[0] + turned[1], foreground, background, brightness], 1
-    )
+def _pair_terms(code: Tensor, moved: Tensor, mean: Tensor) -> Tensor:
+    """`(pairs, 2)`: half the squared difference, and the squared distance from the mean, over known coordinates."""
+    known = code.isfinite() & moved.isfinite()
+    changes, deviations = (part.where(known, 0.0).square().sum(1) for part in (code - moved, code - mean))
+    return torch.stack([changes / 2, deviations], 1)
 
 
-def _centred_products(codes: Tensor, known: Tensor) -> Tensor:
-    """Products `(N, 3, 3)`, summed over coordinates, of codes `(N, 3, d)` about the mean of those `(N, 3)` known."""
-    codes = codes - codes[known].mean(0)
-    codes = codes.where(known[..., None], 0.0)
-    return codes @ codes.mT
+def total_effects(terms: Tensor) -> Tensor:
+    """Total effects `(..., m, F)` from terms `(pairs, ..., 2, m, F)`; NaN for a factor that never varies."""
+    changes, deviations = terms.sum(0).unbind(-3)
+    return (changes / deviations).where(deviations > 0, torch.nan)
 
 
-def _shares(products: Tensor) -> Tensor:
-    """Shares of the first axes and of the rest, `(2, F)`: coefficients of the regression of `z'` on `z` and `z̃`."""
-    (a, b, p), (_, c, q), _ = products.sum(0).permute(1, 2, 0)
-    determinant = a * c - b * b
-    shares: Tensor = torch.stack([c * p - b * q, a * q - b * p]) / determinant
-    return shares
+def axis_names(effects: Tensor, factors: Sequence[str], threshold: float = 0.1) -> list[str]:
+    """A name for each axis from its effects `(m, F)`: the factors that it changes, the strongest first.
+
+    Counted is a factor with an effect of at least `threshold` and at least half of the axis' largest; "mixed" where
+    there are more than three, "nothing" where there is none.
+    """
+    names = []
+    for row in effects.nan_to_num(0.0):
+        order = row.argsort(descending=True).tolist()
+        counted = [factors[index] for index in order if row[index] >= max(threshold, float(row.max()) / 2)]
+        joined = " + ".join(counted).replace("_", " ")
+        names.append("nothing" if not counted else joined if len(counted) <= 3 else "mixed")
+    return names
+
+
+def disentanglement(importance: Tensor) -> Tensor:
+    """How nearly each axis changes one factor alone: 0 where all change all factors alike, 1 where each changes one.
+
+    `importance` `(..., m, F)`, 0 or more.  An axis scores `1 − H_F(P)`, `H_F` the entropy to base `F` of its row `P`
+    divided by its sum; the mean weighs each axis by its share of the sum of the matrix (Eastwood & Williams 2018, who
+    take importances from regressors; here they are total effects).  Factors with a NaN are left out.  Returns `(...)`.
+
+    Raises:
+        ValueError: negative entries or fewer than two axes or known factors.
+    """
+    importance = _known_factors(importance)
+    weights = importance.sum(-1) / importance.sum((-2, -1))[..., None]
+    return (weights * _concentration(importance, -1)).sum(-1)
+
+
+def completeness(importance: Tensor) -> Tensor:
+    """How nearly each factor is changed by one axis alone: 0 where all axes change it alike, 1 where one does.
+
+    `importance` as in `disentanglement`.  A factor scores `1 − H_m(P)`, `P` its column divided by its sum (Eastwood &
+    Williams 2018); this is the plain mean over factors, and the more axes there are, the more a tail of small effects
+    costs.  Returns `(...)`; raises as `disentanglement` does.
+    """
+    return _concentration(_known_factors(importance), -2).mean(-1)
+
+
+def gap(importance: Tensor) -> Tensor:
+    """How far the first axis of a factor is ahead of its second: the mean over factors of largest minus second largest.
+
+    In the manner of the mutual information gap (Chen et al. 2018), but not equal to it: that one takes the mutual
+    information of each latent with the factor and divides by the factor's entropy; `importance` `(..., m, F)` holds
+    total effects, shares of the factor's variance.  1: one axis decides a factor and no other touches it; 0: two share
+    it alike.  Unlike the other two scores it depends on the scale of `importance`.  Returns `(...)`; raises as
+    `disentanglement` does.
+    """
+    first, second = _known_factors(importance).topk(2, dim=-2).values.unbind(-2)
+    return (first - second).mean(-1)
+
+
+def _known_factors(importance: Tensor) -> Tensor:
+    if importance.ndim < 2:
+        raise ValueError(f"importance: expected shape (..., m, F), got {tuple(importance.shape)}")
+    known = ~importance.isnan().flatten(0, -2).any(0)
+    importance = importance[..., known].double()
+    if min(importance.shape[-2:]) < 2 or (importance < 0).any():
+        raise ValueError(
+            "importance: expected at least two axes and two factors, entries of 0 or more, got "
+            f"{importance.shape[-2]} axes, {importance.shape[-1]} factors without NaN"
+            + (f" and {float(importance.min()):.3g}" if importance.numel() else "")
+        )
+    return importance
+
+
+def _concentration(importance: Tensor, dim: int) -> Tensor:
+    """One minus the entropy of the parts along `dim`, to the base of their number; 0 where all parts are zero."""
+    total = importance.sum(dim, keepdim=True)
+    count = importance.shape[dim]
+    parts = (importance / total).where(total > 0, 1 / count)
+    return 1 + torch.xlogy(parts, parts).sum(dim) / torch.tensor(count, dtype=torch.float64).log()

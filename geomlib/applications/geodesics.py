@@ -8,17 +8,19 @@ A curve is known by its latents `(S, n)`; what the image does between two of the
 generators: Shao et al. (2018), Arvanitidis et al. (2018); the terms are those of do Carmo (1992).
 """
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from geomlib._checks import check_finite, check_matrix
+from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.distances import Distance
+from geomlib.distances.distance import FeatureMap
 from geomlib.eigen import Eigenpairs
 from geomlib.generators.interface import Generator
 from geomlib.metric import Metric, average, metric_tensor
@@ -26,7 +28,6 @@ from geomlib.metric import Metric, average, metric_tensor
 _BATCH = 32  # images at a time
 _FINER = 8  # pieces of a step between which a constant speed is interpolated
 _MEMORY = 20  # steps that the search remembers
-_SMALLEST_STEP = 2.0**-12  # share of the proposed step at which a line search gives up
 
 
 @dataclass(frozen=True)
@@ -44,16 +45,22 @@ class Geodesic:
     calls: int
 
 
-@isolated(differentiable=True)
-def features(generator: Generator, latents: Tensor, distance: Distance) -> Tensor:
-    """Features `φ(G(z))` `(S, m)`, float64, of latents `(S, n)`; raises `ValueError` for a distance without them."""
+def check_features(distance: Distance) -> FeatureMap:
+    """The features of a distance; raises `ValueError` for one without."""
     if distance.features is None:
         raise ValueError(
             f"distance: expected one with features, got {distance.name}, which is known by its values alone"
         )
+    return distance.features
+
+
+@isolated(differentiable=True)
+def features(generator: Generator, latents: Tensor, distance: Distance) -> Tensor:
+    """Features `φ(G(z))` `(S, m)`, float64, of latents `(S, n)`; raises `ValueError` for a distance without them."""
+    phi = check_features(distance)
     parts = latents.to(generator.device, generator.dtype).split(_BATCH)
-    found = torch.cat([distance.features(generator(part)) for part in parts])
-    return found.to("cpu" if found.device.type == "mps" else found.device, torch.float64)
+    values = torch.cat([phi(generator(part)) for part in parts])
+    return values.to("cpu" if values.device.type == "mps" else values.device, torch.float64)
 
 
 def _squared_steps(generator: Generator, curve: Tensor, distance: Distance) -> Tensor:
@@ -77,7 +84,7 @@ def step_lengths(generator: Generator, curve: Tensor, distance: Distance) -> Ten
 
 @isolated(differentiable=True)
 def length(generator: Generator, curve: Tensor, distance: Distance) -> Tensor:
-    """Length of the image's way along a curve `(S, n)`: the sum of `√d` of neighbours, a lower bound of the curve's."""
+    """Length of the image's path along a curve `(S, n)`: the sum of `√d` of neighbours, a lower bound."""
     return step_lengths(generator, curve, distance).sum()
 
 
@@ -104,7 +111,8 @@ def straight(a: Tensor, b: Tensor, points: int) -> Tensor:
 def great_circle(a: Tensor, b: Tensor, points: int) -> Tensor:
     """Latents `(S, n)` from `a` to `b` whose direction turns at constant rate (Shoemake 1985) and whose norm is linear.
 
-    Raises `ValueError` where a norm is zero, or the two are opposite, which leaves the circle open.
+    Raises:
+        ValueError: a norm is zero, or the two are opposite, which leaves the circle open.
     """
     _check_ends(a, b, points)
     norms = torch.stack([a.norm(), b.norm()]).double().cpu()
@@ -143,9 +151,12 @@ def _at(curve: Tensor, t: Tensor) -> Tensor:
 @isolated()
 @torch.no_grad()
 def at_constant_speed(generator: Generator, curve: Tensor, distance: Distance, points: int) -> Tensor:
-    """`points` latents on the broken line through `curve` `(S, n)`, equally far from each other along the image's way.
+    """`points` latents on the broken line through `curve` `(S, n)`, equally far from each other along the image's path.
 
-    That way is measured over eight pieces a step.  Raises `ValueError` for a curve of no length.
+    That path is measured over eight pieces a step.
+
+    Raises:
+        ValueError: a curve of no length.
     """
     pieces = _FINER * (max(points, len(curve)) - 1)
     fine = resampled(curve, pieces + 1)
@@ -171,22 +182,24 @@ def geodesic(
     tol: float = 1e-5,
     damping: float = 0.1,
     metric: Metric | Eigenpairs | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Geodesic:
     """A curve of `points` latents from `a` `(n,)` to `b` `(n,)` of least `energy`: a shortest path at constant speed.
 
     The search starts from the straight line or the great circle, whichever has less energy, and finds a minimum near
-    it; there may be others.  It is L-BFGS (Nocedal & Wright 2006, algorithm 7.4) with a backtracking line search, so
-    that the energy never rises.  It begins with the Gauss-Newton Hessian of the energy under one metric everywhere,
-    `(S − 1) K ⊗ (H + damping λ₁)`, `K` the second differences.  `H` is `metric`, whole or its top eigenpairs, or else
+    it; there may be others.  It is scipy's L-BFGS-B, by which the energy never rises, in coordinates that are whitened
+    by the Gauss-Newton Hessian of the energy under one metric everywhere, `(S − 1) K ⊗ (H + damping λ₁)`, `K` the
+    second differences.  `H` is `metric`, whole or its top eigenpairs, or else
     the mean over three latents of the start (three times `n` Jacobian-vector products).
 
     Where an axis hardly changes the image the search may go far along it, out of the latents that the generator knows;
-    `damping` holds it back.  It changes the way of the search, not the energy.  The search ends after `iterations`, or
+    `damping` holds it back.  It changes which steps are tried, not the energy.  The search ends after `iterations`, or
     where two of them lower the energy by less than `tol` of it each, on average: for kinks (ReLU) after hundreds.
 
-    Raises `ValueError` for equal ends, fewer than three points, `iterations` below one, a `damping` that is not
-    positive or metrics of several latents, and `FloatingPointError` where the energy of the start is not finite.
+    Raises:
+        ValueError: equal ends, fewer than three points, `iterations` below one, a `damping` that is not positive or
+            metrics of several latents.
+        FloatingPointError: the energy of the start is not finite.
     """
     _check_ends(a, b, points)
     if points < 3 or iterations < 1 or not damping > 0:
@@ -198,110 +211,71 @@ def geodesic(
         raise ValueError(f"metric: expected that of one latent or an average, got {tuple(metric.eigenvectors.shape)}")
     if torch.equal(a, b.to(a)):
         raise ValueError("a, b: expected two different latents, got equal ones")
+    from scipy.optimize import OptimizeResult, minimize
+
     a, b = a.detach().cpu().double(), b.detach().cpu().double()
-    search = _Search(generator, distance)
-    curve, value = search.start(a, b, points)
+    curve, value, calls = _start(generator, a, b, distance, points)
     if metric is None:
         three = curve[[points // 4, points // 2, points - 1 - points // 4]]
         metric = average(metric_tensor(generator, three, distance))
-    values = [value]
-    condition = _conditioner(metric, points, damping)
-    slope = search.slope(curve)
-    steps: list[tuple[Tensor, Tensor]] = []
-    converged = False
-    while len(values) <= iterations and not converged:
-        direction = _direction(slope, steps, condition)
-        moved, value = search.along(curve, values[-1], slope, direction)
-        if moved is None and steps:  # what it remembers leads nowhere: begin anew
-            steps = []
-            continue
-        if moved is None:
-            converged = bool(-(slope * direction).sum() <= tol * values[-1])
-            break
-        values.append(value)
+    rows, columns = _whitening(metric, points, damping)
+    energies, converged = [value], False
+
+    def at(moves: np.ndarray) -> Tensor:
+        inside = rows @ torch.tensor(moves).view(points - 2, -1) @ columns
+        return curve + functional.pad(inside, (0, 0, 1, 1))
+
+    def evaluate(moves: np.ndarray, unit: float) -> tuple[float, np.ndarray]:
+        """Energy and gradient in whitened coordinates, of which one is `unit` long."""
+        nonlocal calls
+        calls += 1
+        here = at(unit * moves).requires_grad_()
+        reached = energy(generator, here, distance)
+        if not reached.isfinite():  # a step that is too long
+            return 10 * energies[0] / unit**2, 0 * moves
+        gradient = torch.autograd.grad(reached, here)[0][1:-1]
+        return float(reached.detach()) / unit**2, (rows.mT @ gradient @ columns).flatten().numpy() / unit
+
+    def after(intermediate_result: OptimizeResult) -> None:
+        nonlocal converged
+        energies.append(unit**2 * float(intermediate_result.fun))
         # One short step says nothing yet.
-        converged = len(values) > 2 and values[-3] - value <= 2 * tol * value
-        before, slope = slope, search.slope(moved)
-        step, change = moved - curve, slope - before
-        if (step * change).sum() > 1e-8 * step.norm() * change.norm():
-            steps = [*steps, (step, change)][-_MEMORY:]
-        curve = moved
+        converged = len(energies) > 2 and energies[-3] - energies[-1] <= 2 * tol * energies[-1]
         if progress:
-            progress(iterations if converged else len(values) - 1, iterations)
+            progress(iterations if converged else len(energies) - 1, iterations)
+        if converged:
+            raise StopIteration
+
+    moves = np.zeros(curve[1:-1].numel())
+    # A first gradient of length one: then the first step that is tried is the Gauss-Newton step.
+    unit = float(np.linalg.norm(evaluate(moves, 1.0)[1])) or 1.0
+    limits = {"maxiter": iterations, "maxfun": 100 * iterations, "maxcor": _MEMORY, "ftol": 0, "gtol": 0}
+    result = minimize(evaluate, moves, (unit,), method="L-BFGS-B", jac=True, callback=after, options=limits)
+    if len(energies) <= iterations and not converged:  # no step lowers the energy
+        converged = float(unit**2 * result.jac @ result.jac) <= tol * energies[-1]
+    curve = at(unit * result.x)
     with torch.no_grad():
-        return Geodesic(curve, tuple(values), float(length(generator, curve, distance)), converged, search.calls)
+        return Geodesic(curve, tuple(energies), float(length(generator, curve, distance)), converged, calls)
 
 
-class _Search:
-    """The energy of curves with fixed ends, and how often it was asked for."""
-
-    def __init__(self, generator: Generator, distance: Distance) -> None:
-        self.generator, self.distance, self.calls = generator, distance, 0
-
-    @torch.no_grad()
-    def value(self, curve: Tensor) -> float:
-        self.calls += 1
-        return float(energy(self.generator, curve, self.distance))
-
-    def start(self, a: Tensor, b: Tensor, points: int) -> tuple[Tensor, float]:
-        starts = [straight(a, b, points)]
-        with suppress(ValueError):  # opposite latents have no great circle
-            starts.append(great_circle(a, b, points))
-        values = [self.value(curve) for curve in starts]
-        check_finite("energy of the start", torch.tensor(values))
-        best = values.index(min(values))
-        return starts[best], values[best]
-
-    def slope(self, curve: Tensor) -> Tensor:
-        """The gradient of the energy; zero at the ends, which stay."""
-        self.calls += 1
-        curve = curve.detach().requires_grad_()
-        with torch.enable_grad():
-            gradient: Tensor = torch.autograd.grad(energy(self.generator, curve, self.distance), curve)[0]
-        gradient[0] = gradient[-1] = 0
-        return gradient
-
-    def along(self, curve: Tensor, value: float, slope: Tensor, direction: Tensor) -> tuple[Tensor | None, float]:
-        """The first of ever shorter steps that lowers the energy enough (Armijo), or None."""
-        falls, size = float((slope * direction).sum()), 1.0
-        while falls < 0 and size >= _SMALLEST_STEP:
-            moved = curve + size * direction
-            found = self.value(moved)
-            if found < value + 1e-4 * size * falls:
-                return moved, found
-            size /= 2
-        return None, value
+@torch.no_grad()
+def _start(generator: Generator, a: Tensor, b: Tensor, distance: Distance, points: int) -> tuple[Tensor, float, int]:
+    """The straight line or the great circle, whichever has less energy; that energy; curves evaluated."""
+    starts = [straight(a, b, points)]
+    with suppress(ValueError):  # opposite latents have no great circle
+        starts.append(great_circle(a, b, points))
+    values = [float(energy(generator, curve, distance)) for curve in starts]
+    check_finite("energy of the start", torch.tensor(values))
+    best = values.index(min(values))
+    return starts[best], values[best], len(starts)
 
 
-def _conditioner(metric: Metric | Eigenpairs, points: int, damping: float) -> Callable[[Tensor], Tensor]:
-    """The inverse of the energy's Hessian under one metric everywhere, `(S, n)` to `(S, n)`."""
+def _whitening(metric: Metric | Eigenpairs, points: int, damping: float) -> tuple[Tensor, Tensor]:
+    """`R` `(S − 2, S − 2)` and `C` `(n, n)`: `M ↦ R M C` is a root of the inverse of the energy's Hessian."""
     vectors, values = metric.eigenvectors, metric.eigenvalues.clamp(min=0) / 2
     floor = damping * float(values.max()) or 1.0
     side = torch.ones(points - 3, dtype=torch.float64)
     second = 2 * torch.eye(points - 2, dtype=torch.float64) - side.diag(1) - side.diag(-1)
-    inverse = torch.linalg.inv(2 * (points - 1) * second)
-
-    def condition(rows: Tensor) -> Tensor:
-        inside = inverse @ rows[1:-1]
-        along = inside @ vectors
-        outside = (inside - along @ vectors.mT) / floor
-        return functional.pad(outside + along / (values + floor) @ vectors.mT, (0, 0, 1, 1))
-
-    return condition
-
-
-def _direction(
-    slope: Tensor, steps: list[tuple[Tensor, Tensor]], condition: Callable[[Tensor], Tensor]
-) -> Tensor:  # fmt: skip
-    """The quasi-Newton step, by the two-loop recursion."""
-    rest, shares = slope.clone(), []
-    for step, change in reversed(steps):
-        shares.append((step * rest).sum() / (step * change).sum())
-        rest = rest - shares[-1] * change
-    result = condition(rest)
-    if steps:
-        step, change = steps[-1]
-        result = result * (step * change).sum() / (change * condition(change)).sum()
-    for (step, change), share in zip(steps, reversed(shares), strict=True):
-        result = result + (share - (change * result).sum() / (step * change).sum()) * step
-    return -result
+    rows = torch.linalg.cholesky(torch.linalg.inv(2 * (points - 1) * second))
+    outside = torch.eye(len(vectors), dtype=torch.float64) * floor**-0.5
+    return rows, outside + vectors * ((values + floor) ** -0.5 - floor**-0.5) @ vectors.mT

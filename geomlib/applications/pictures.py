@@ -19,10 +19,12 @@ def read_image(path: Path, shape: tuple[int, ...]) -> tuple["Tensor", str]:
 
     It is turned as its EXIF data say.  Grey of more than 8 bits keeps its precision: of 16 (or as many as a TIFF
     states), of integers from 0 to 65535, of floating-point numbers from 0 to 1.  What is transparent is laid on white.
-    Colours are taken as sRGB, whatever profile is embedded.  What was done of this is told in the second result.
+    Colours are taken as sRGB, whatever profile is embedded.  The second result says what of this was done.
 
-    Raises `FileNotFoundError`, or `ValueError` for a file that is no picture, a mode that is not known, values whose
-    range cannot be told, or a `shape` that is no image.
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a file that is no picture, a mode that is not known, values whose range cannot be told, or a `shape`
+            that is no image.
     """
     import numpy as np
     import torch
@@ -39,42 +41,45 @@ def read_image(path: Path, shape: tuple[int, ...]) -> tuple["Tensor", str]:
             turned, tags = ImageOps.exif_transpose(opened), getattr(opened, "tag_v2", {})
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, EOFError) as error:
         raise ValueError(f"image: {path} is not a picture that Pillow can read ({type(error).__name__})") from error
-    told = f"{path}: {turned.width} x {turned.height}"
+    note = f"{path}: {turned.width} x {turned.height}"
     if frames > 1:
-        told += f", the first of {frames}"
-    picture, range_told = _of_bytes(turned, shape[0]) if turned.mode in _BYTES else _of_numbers(turned, tags, path)
-    told += range_told
+        note += f", the first of {frames}"
+    picture, more = _of_bytes(turned, shape[0]) if turned.mode in _BYTES else _of_numbers(turned, tags, path)
+    note += more
     size = (shape[2], shape[1])
     if picture.size != size:
         if picture.width * size[1] != picture.height * size[0]:
-            told += ", its middle"
-        told += f", resized to {size[0]} x {size[1]}"
+            note += ", its middle"
+        note += f", resized to {size[0]} x {size[1]}"
         picture = ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
     pixels = torch.from_numpy(np.array(picture, dtype=np.float32))
     # Numbers are in [0, 1] already, but resizing may leave it.
     pixels = pixels.clamp(0, 1) if picture.mode == "F" else pixels / 255
-    return (pixels.permute(2, 0, 1) if pixels.ndim == 3 else pixels.expand(shape)).contiguous(), told
+    return (pixels.permute(2, 0, 1) if pixels.ndim == 3 else pixels.expand(shape)).contiguous(), note
 
 
 def _of_bytes(picture: "Image", channels: int) -> tuple["Image", str]:
-    """The picture in RGB or grey, on white where it is transparent; and what is to be told of that."""
+    """The picture in RGB or grey, on white where it is transparent; and a note of that."""
     from PIL import Image
 
-    told = ""
+    note = ""
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         if picture.getchannel("A").getextrema() != (255, 255):
-            told = ", transparent parts on white"
+            note = ", transparent parts on white"
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     # By way of RGB: not every mode has a way to grey.
     colour = picture.convert("RGB")
-    return (colour, told) if channels == 3 else (colour.convert("L"), told)
+    return (colour, note) if channels == 3 else (colour.convert("L"), note)
 
 
 def _of_numbers(picture: "Image", tags: Mapping[int, Any], path: Path) -> tuple["Image", str]:
     """Grey of more than 8 bits as floating-point numbers in [0, 1]; and the range that it was taken from.
 
     `tags` are those of a TIFF: Pillow reads one of 9 to 15 bits as if of 16, and where white is 0 does not turn it.
+
+    Raises:
+        ValueError: a mode that is not known, or values whose range cannot be told.
     """
     import numpy as np
     from PIL import Image
@@ -96,11 +101,11 @@ def _of_numbers(picture: "Image", tags: Mapping[int, Any], path: Path) -> tuple[
         )
     else:
         raise ValueError(f"image: {path} has the mode {picture.mode!r}, which is not known here; {_WAY_OUT}")
-    told = f", grey from 0 (black) to {white:g} (white)"
+    note = f", grey from 0 (black) to {white:g} (white)"
     unit = values / white
     if tags.get(_PHOTOMETRIC, 1) == 0:
-        unit, told = 1 - unit, f", grey from 0 (white) to {white:g} (black)"
+        unit, note = 1 - unit, f", grey from 0 (white) to {white:g} (black)"
     if "transparency" in picture.info:
         unit[values == picture.info["transparency"]] = 1.0
-        told += ", transparent parts on white"
-    return Image.fromarray(unit.astype(np.float32)), told
+        note += ", transparent parts on white"
+    return Image.fromarray(unit.astype(np.float32)), note

@@ -16,13 +16,13 @@ from torch import Tensor
 
 from geomlib._checks import check_matrix
 from geomlib._state import isolated
-from geomlib.applications.geodesics import features
+from geomlib.applications.geodesics import check_features, features
 from geomlib.derivatives.gram import gram
 from geomlib.derivatives.jacobian import arithmetic, check_twice_differentiable
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
 from geomlib.metric import Metric, noise_floor
-from geomlib.operators.hessian import PullbackOperator
+from geomlib.operators import PullbackOperator
 
 
 class Shot(NamedTuple):
@@ -61,13 +61,6 @@ def _rank(metric: Metric) -> int:
     return int((metric.eigenvalues > metric.noise_floor).sum())
 
 
-def _check_features(distance: Distance) -> None:
-    if distance.features is None:
-        raise ValueError(
-            f"distance: expected one with features, got {distance.name}, which is known by its values alone"
-        )
-
-
 @isolated()
 @torch.no_grad()
 def exponential_map(
@@ -90,11 +83,14 @@ def exponential_map(
     eigenvalues are raised by `damping` times the largest: the latents move slowly along axes far below that, and
     `residuals` count them little.  Lower it where the metric is well conditioned.
 
-    Small eigenvalues make the problem ill-posed whatever the method: look at `speeds` and `residuals`.  Raises
-    `ValueError` for other shapes, a distance without features, fewer than two points, or a `v` that leaves the image as
-    it is, and `FloatingPointError` where the latents run away to no finite image.
+    Small eigenvalues make the problem ill-posed whatever the method: look at `speeds` and `residuals`.
+
+    Raises:
+        ValueError: other shapes, a distance without features, fewer than two points, or a `v` that leaves the image as
+            it is.
+        FloatingPointError: the latents run away to no finite image.
     """
-    _check_features(distance)
+    check_features(distance)
     check_matrix("z, v", torch.stack([z, v.to(z)]), generator.latent_dim)
     if points < 2 or iterations < 1 or not damping > 0:
         raise ValueError(
@@ -113,16 +109,17 @@ def exponential_map(
                 raise ValueError("v: expected a direction that changes the image, got one that does not")
         values, vectors = metric.eigenvalues, metric.eigenvectors
         inverse = vectors / (values.clamp(min=0) + damping * values[0]) @ vectors.mT
-        aimed, residual, share = reached + move, math.inf, 1.0
-        there, correction = here, -step
+        aim, residual = reached + move, math.inf
+        there, correction, share = here, -step, 1.0
         for _ in range(iterations):
-            tried = there - share * correction
-            found = features(generator, tried[None], distance)[0].cpu()
-            pulled = gram((found - aimed)[None].to(rows.device), rows)[0]
-            left = float((pulled @ inverse @ pulled).clamp(min=0).sqrt() / move.norm())
+            trial = there - share * correction
+            trial_image = features(generator, trial[None], distance)[0].cpu()
+            pull = gram((trial_image - aim)[None].to(rows.device), rows)[0]
+            left = float((pull @ inverse @ pull).clamp(min=0).sqrt() / move.norm())
             if left < residual:
-                there, image, correction, residual, share = tried, found, inverse @ pulled, left, min(1.0, 2 * share)
-            else:  # the way is bent too much for a step of this size
+                there, image, residual = trial, trial_image, left
+                correction, share = inverse @ pull, min(1.0, 2 * share)
+            else:  # the path bends too much for a step of this size
                 share /= 2
             if residual <= tol:
                 break
@@ -146,10 +143,12 @@ def parallel_transport(generator: Generator, curve: Tensor, vectors: Tensor, dis
     and tends to the Levi-Civita transport as steps get short.  What it needs is `J` at each latent of the curve.
 
     The tangent space is spanned by the leading eigenvectors, as many as stand above the noise floor everywhere on the
-    curve; the part of a vector beyond them is dropped.  Raises `ValueError` for other shapes or a distance without
-    features.
+    curve; the part of a vector beyond them is dropped.
+
+    Raises:
+        ValueError: other shapes or a distance without features.
     """
-    _check_features(distance)
+    check_features(distance)
     check_matrix("curve", curve, generator.latent_dim)
     rows = vectors if vectors.ndim == 2 else vectors[None]
     check_matrix("vectors", rows, generator.latent_dim)
@@ -189,7 +188,7 @@ def volume_element(metric: Metric) -> LogVolume:
 @torch.no_grad()
 def curvature(
     generator: Generator, z: Tensor, u: Tensor, v: Tensor, distance: Distance, *, step: float = 0.0
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Sectional curvature `()` at `z` `(n,)` of the plane of `u` and `v` `(n,)`; `(k,)` of `k` planes `(k, n)`.
 
     By the Gauss equation, since feature space is flat: `K = ⟨B(u, u), B(v, v)⟩ − ‖B(u, v)‖²` for `u`, `v` orthonormal
@@ -201,10 +200,11 @@ def curvature(
     piecewise linear map.  A positive `step`, a length of features, takes central differences over that length instead,
     and so counts the bends within.
 
-    Raises `ValueError` for other shapes, a distance without features, a negative `step`, or vectors that span no plane
-    in the metric.
+    Raises:
+        ValueError: other shapes, a distance without features, a negative `step`, or vectors that span no plane in the
+            metric.
     """
-    _check_features(distance)
+    check_features(distance)
     first, second = (w if w.ndim == 2 else w[None] for w in (u, v))
     check_matrix("z", z[None], generator.latent_dim)
     check_matrix("u", first, generator.latent_dim)
@@ -242,9 +242,7 @@ def _orthonormal(u: Tensor, v: Tensor, metric: Metric) -> tuple[Tensor, Tensor]:
     return u / lengths.sqrt(), rest / product(rest, rest).sqrt()
 
 
-def _second_derivatives(
-    generator: Generator, z: Tensor, directions: Tensor, distance: Distance, step: float
-) -> Tensor:  # fmt: skip
+def _second_derivatives(generator: Generator, z: Tensor, directions: Tensor, distance: Distance, step: float) -> Tensor:
     """`∂²φ(w, w)` `(k, m)` of each direction `w` `(k, n)`."""
     z = z.detach().to(generator.device, generator.dtype)
     if step:
@@ -267,7 +265,20 @@ def _second_derivatives(
 
 
 def _derivative(values: Tensor, of: Tensor) -> Tensor:
-    """The gradient of the sum of `values`, with its graph; zero where there is no way from one to the other."""
+    """The gradient of the sum of `values`, with its graph; zero where one does not depend on the other."""
     if not values.requires_grad:
         return torch.zeros_like(of)
     return torch.autograd.grad(values.sum(), of, create_graph=True, materialize_grads=True)[0]
+
+
+def with_length(metric: Metric, vectors: Tensor, length: float) -> Tensor:
+    """Vectors `(n,)` or `(k, n)` in the same directions, each of one length `‖Jv‖ = √(½ vᵀHv)` at the metric's latent.
+
+    Raises:
+        ValueError: a vector that the metric gives no length.
+    """
+    squared = (vectors @ metric.matrix * vectors).sum(-1, keepdim=True) / 2
+    if not (squared > 0).all():
+        raise ValueError("vectors: expected directions that change the image, got one that does not")
+    scaled: Tensor = vectors * (length / squared.sqrt())
+    return scaled

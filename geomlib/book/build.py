@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from geomlib.book import notebook, runner
-from geomlib.book.plan import DEFAULT_GENERATOR, Asked, comparisons, run_of
+from geomlib.book.plan import DEFAULT_GENERATOR, comparisons, run_of
+from geomlib.book.run import Answers
 from geomlib.generators import archives
-from geomlib.generators.packaged import PACKAGED
+from geomlib.generators.packaged import PACKAGED, is_here
 
 FALLBACK = "shapes-dcgan"  # comes with the package
 EXECUTED = Path("book") / "executed"
@@ -48,7 +49,7 @@ def build(
     Further runs of packaged networks that are not here are left out.
 
     Args:
-        settings: values of `plans.SHARED`, as far as given.
+        settings: values of `plan.SHARED`, as far as given.
         force: run also the experiments that are not stale.
         root: the project; default: the one around the working directory.
         threads: of each notebook; see `runner.run_plans`.
@@ -60,18 +61,18 @@ def build(
         BookError: Sphinx warned or failed, or an executed notebook holds an error.
     """
     root = root or runner.find_project()
-    chosen = dict(settings or {})
+    settings = dict(settings or {})
     banner = ""
-    if not chosen.get("generator") and not chosen.get("default_generator"):
-        chosen["default_generator"], banner = first_generator(say)
+    if not settings.get("generator") and not settings.get("default_generator"):
+        settings["default_generator"], banner = first_generator(say)
     with chdir(root):
-        asked: Asked = {}
-        plans = [runner.make_plan(root, name, chosen, {}, asked) for name in pages(root)]
+        answers: Answers = {}
+        plans = [runner.make_plan(root, name, settings, {}, answers) for name in pages(root)]
         further = [
-            plan for plan in comparisons(root, str(chosen.get("profile") or "quick"), asked) if _is_here(plan, say)
+            plan for plan in comparisons(root, str(settings.get("profile") or "quick"), answers) if _is_here(plan, say)
         ]
-        run = run_of(chosen, asked)
-        is_default = run == run_of({key: one for key, one in chosen.items() if key == "default_generator"}, asked)
+        run = run_of(settings, answers)
+        is_default = run == run_of({key: one for key, one in settings.items() if key == "default_generator"}, answers)
     folders = runner.run_plans(root, [*plans, *further], force=force, threads=threads, say=say)[: len(plans)]
     with chdir(root):
         collect(folders, about=run.network)
@@ -83,7 +84,7 @@ def build(
 
 def first_generator(say: runner.Say = print) -> tuple[str, str]:
     """The generator of a book for which none is given, and what every page says if it is not the usual one, else ""."""
-    if not archives.is_here(DEFAULT_GENERATOR):
+    if not is_here(DEFAULT_GENERATOR):
         say(f"book: fetching {DEFAULT_GENERATOR}")
         try:
             archives.fetch(DEFAULT_GENERATOR)
@@ -99,7 +100,7 @@ def first_generator(say: runner.Say = print) -> tuple[str, str]:
 def _is_here(plan: runner.Plan, say: runner.Say) -> bool:
     """Whether the weights of a further run are here; said where not."""
     generator = str(plan.parameters.get("generator", ""))
-    here = generator not in PACKAGED or archives.is_here(generator)
+    here = generator not in PACKAGED or is_here(generator)
     if not here:
         say(f"{plan.label}: left out, {generator} is not here; `geomlib fetch {generator}` brings it")
     return here
@@ -226,8 +227,8 @@ def _render(place: Path, banner: str = "") -> None:
         )
         if sphinx.returncode:
             lines = notebook.ESCAPES.sub("", sphinx.stdout + sphinx.stderr).splitlines()
-            told = [line for line in lines if re.search("WARNING|ERROR|rror:", line)] or lines[-20:]
-            raise BookError("the book was not built; the earlier one, if any, is as it was\n" + "\n".join(told))
+            errors = [line for line in lines if re.search("WARNING|ERROR|rror:", line)] or lines[-20:]
+            raise BookError("the book was not built; the earlier one, if any, is as it was\n" + "\n".join(errors))
         _drop_fonts(Path(staging) / "_build" / "html")
         earlier = Path(staging) / "earlier"
         if place.exists():

@@ -31,10 +31,10 @@ def read(path: Path) -> dict[str, Any]:
 def errors(notebook: dict[str, Any]) -> list[tuple[int, dict[str, Any], dict[str, Any]]]:
     """Cells that ended in an error: their number, counted from 1 without what papermill added; the cell; the error."""
     own = [c for c in notebook["cells"] if not {ERROR_MARK, INJECTED} & set(c["metadata"].get("tags", []))]
-    found = []
+    failures = []
     for number, cell in enumerate(own, start=1):
-        found += [(number, cell, output) for output in cell.get("outputs", []) if output["output_type"] == "error"]
-    return found
+        failures += [(number, cell, output) for output in cell.get("outputs", []) if output["output_type"] == "error"]
+    return failures
 
 
 def normalise(notebook: dict[str, Any], experiment: str, replacements: dict[str, str]) -> str:

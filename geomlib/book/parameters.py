@@ -41,15 +41,15 @@ def inspect(path: Path) -> dict[str, Parameter]:
         raise ValueError(f"{name}: its cell tagged 'parameters' is no Python: {error.msg} in {line!r}") from None
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     comments = {one.start[0]: one.string.lstrip("# ").rstrip() for one in tokens if one.type == tokenize.COMMENT}
-    found: dict[str, Parameter] = {}
+    known: dict[str, Parameter] = {}
     for statement in statements:
         if isinstance(statement, ast.Import | ast.ImportFrom):
             continue
         one = _parameter(name, statement, comments.get(statement.end_lineno or 0, ""))
-        if one.name in found:
+        if one.name in known:
             raise ValueError(f"{name}: parameter {one.name!r} is declared twice")
-        found[one.name] = one
-    return found
+        known[one.name] = one
+    return known
 
 
 def _parameter(notebook_name: str, statement: ast.stmt, comment: str) -> Parameter:
@@ -83,26 +83,26 @@ def _parameter(notebook_name: str, statement: ast.stmt, comment: str) -> Paramet
     return Parameter(target.id, kind, default, comment)
 
 
-def check(experiment: str, known: dict[str, Parameter], given: dict[str, Any]) -> dict[str, Any]:
-    """The given values in their declared types.
+def check(experiment: str, known: dict[str, Parameter], values: dict[str, Any]) -> dict[str, Any]:
+    """The values in their declared types.
 
     Args:
         experiment: named in errors.
         known: what the notebook declares.
-        given: values, or words from a command line.
+        values: by name; words from a command line are read.
 
     Raises:
         ValueError: a name that the notebook does not have, or a value that cannot be of the declared type.
     """
-    for name in given:
+    for name in values:
         if name not in known or name == "results":
             names = ", ".join(one for one in known if one != "results")
             raise ValueError(f"{experiment}: unknown parameter {name!r}; known: {names}")
-    values = {}
-    for name, value in given.items():
+    converted = {}
+    for name, value in values.items():
         try:
-            values[name] = convert(value, known[name].kind)
+            converted[name] = convert(value, known[name].kind)
         except (ValueError, TypeError, SyntaxError):
             expected = known[name].kind
             raise ValueError(f"{experiment}: parameter {name!r} expects {expected}, got {value!r}") from None
-    return values
+    return converted

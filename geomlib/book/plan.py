@@ -6,28 +6,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from geomlib._files import sha256
 from geomlib._literals import generator_options, options_text
 from geomlib.book import notebook, parameters, provenance
-from geomlib.book.run import Resolved, Run, describe, finished
-
-Asked = dict[Any, Resolved]
+from geomlib.book.run import Answers, Run, describe, finished
 
 SHARED = ("generator", "space", "options", "weights", "distance", "device", "seed", "profile")
 PROFILES = ("quick", "paper", "smallest")
 DEFAULT_GENERATOR = "dcgan-portraits"
-# What decides how notebooks are run, and not what they compute, draw or say.
+# Folders that decide how notebooks are run and checked, and not what they compute, draw or say.
 MACHINE = ("book", "check", "cli.py")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One notebook with all its parameters, and the run that it is part of."""
+    """One notebook with all its parameters, and the run that it is part of.
+
+    Attributes:
+        experiment: Name of the notebook.
+        parameters: All that it has, but for `results`.
+        injected: Those of them that differ from the notebook's own defaults.
+        settings: The shared ones, whether or not the notebook has them.
+        reads: What it declares to read: experiments, "*" for all others, patterns of files (with a /).
+        run: Which generator and distance it is about.
+    """
 
     experiment: str
-    given: dict[str, Any]  # what differs from the notebook's own defaults
-    parameters: dict[str, Any]  # all but `results`
-    settings: dict[str, Any]  # the shared ones, whether or not the notebook has them
-    reads: tuple[str, ...]  # what it declares to read: experiments, "*" for all others, patterns of files (with a /)
+    parameters: dict[str, Any]
+    injected: dict[str, Any]
+    settings: dict[str, Any]
+    reads: tuple[str, ...]
     run: Run
 
     @property
@@ -37,10 +45,10 @@ class Plan:
 
     @property
     def label(self) -> str:
-        """How messages call the plan: its experiment, and of its run what was asked for."""
+        """How messages call the plan: its experiment, and what the settings say of its run."""
         keys = ("generator", "weights", "space", "options", "distance")
-        which = [str(self.settings[key]) for key in keys if self.settings.get(key)]
-        return f"{self.experiment} ({', '.join(which)})" if which else self.experiment
+        words = ", ".join(str(self.settings[key]) for key in keys if self.settings.get(key))
+        return f"{self.experiment} ({words})" if words else self.experiment
 
     @property
     def source(self) -> Path:
@@ -63,13 +71,13 @@ class Plan:
         package = provenance.PACKAGE
         modules = sorted(path for path in package.rglob("*.py") if path.relative_to(package).parts[0] not in MACHINE)
         parts: list[str | bytes] = [notebook.source_text(notebook.read(self.source))]
-        for reads in self.reads:
-            read = sorted(Path().glob(reads)) if "/" in reads else []
-            parts += [part for path in read for part in (path.as_posix(), provenance.sha256(path))]
+        for pattern in self.reads:
+            for path in sorted(Path().glob(pattern)) if "/" in pattern else ():
+                parts += [path.as_posix(), sha256(path)]
         for name in filter(self.reads_from, experiments(Path())):
             for run, folder in finished("results", self.run.profile, name):
                 files = sorted({*folder.glob("summary.json"), *folder.glob("arrays.npz")})
-                parts += [run.name, name, *map(provenance.sha256, files)]
+                parts += [run.name, name, *map(sha256, files)]
         resolved = {key: getattr(self.run, key) for key in ("space", "distance") if not self.parameters.get(key)}
         named = self.parameters | {key: value for key, value in resolved.items() if key in self.parameters}
         parts += [json.dumps(part, sort_keys=True) for part in (named, self.sources(), provenance.versions())]
@@ -81,7 +89,7 @@ class Plan:
         """Whether the results are there, as they were written, and from this very fingerprint."""
         try:
             manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
-            whole = all(provenance.sha256(self.folder / name) == sha for name, sha in manifest["files"].items())
+            whole = all(sha256(self.folder / name) == sha for name, sha in manifest["files"].items())
         except (OSError, ValueError, KeyError):
             return False
         return bool(whole and manifest["fingerprint"] == self.fingerprint())
@@ -92,12 +100,12 @@ def experiments(root: Path) -> list[str]:
     return sorted(path.stem for path in (root / "notebooks").glob("*.ipynb"))
 
 
-def run_of(settings: Mapping[str, Any], asked: Asked | None = None) -> Run:
-    """The run that settings ask for; see `runs.describe`, which tells what is raised."""
+def run_of(settings: Mapping[str, Any], answers: Answers | None = None) -> Run:
+    """The run that settings ask for; see `run.describe`, which tells what is raised."""
     weights, space, distance = (str(settings.get(key) or "") for key in ("weights", "space", "distance"))
     generator = str(settings.get("generator") or default_generator(settings))
     options, profile = _options_line(settings.get("options") or ""), str(settings.get("profile") or "quick")
-    return describe(generator, weights, space, options, distance, profile, {} if asked is None else asked)
+    return describe(generator, weights, space, options, distance, profile, {} if answers is None else answers)
 
 
 def default_generator(settings: Mapping[str, Any], declared: str = DEFAULT_GENERATOR) -> str:
@@ -109,7 +117,7 @@ def default_generator(settings: Mapping[str, Any], declared: str = DEFAULT_GENER
 
 
 def make_plan(
-    root: Path, experiment: str, settings: Mapping[str, Any], given: Mapping[str, Any], asked: Asked | None = None
+    root: Path, experiment: str, settings: Mapping[str, Any], given: Mapping[str, Any], answers: Answers | None = None
 ) -> Plan:
     """Check and complete the parameters of one experiment; explicit ones win over settings, settings over the profile.
 
@@ -118,12 +126,12 @@ def make_plan(
         experiment: name of a notebook.
         settings: values of ``SHARED``; a notebook takes those that it has. Options are one line or a dictionary.
         given: parameters of this experiment, each of which it must have.
-        asked: see `runs.describe`.
+        answers: see `run.describe`.
 
     Raises:
         ValueError: an unknown experiment, profile or parameter, a value that cannot be of its declared type, a setting
-            that changes the generator and that the notebook would not hand on, or see `runs.describe`.
-        FileNotFoundError: see `runs.describe`.
+            that changes the generator and that the notebook would not hand on, or see `run.describe`.
+        FileNotFoundError: see `run.describe`.
     """
     source = root / "notebooks" / f"{experiment}.ipynb"
     if not source.is_file():
@@ -142,21 +150,23 @@ def make_plan(
             if settings.get(key) and key not in known:
                 raise ValueError(f"{experiment}: takes a generator but no {key}; declare `{key}: str` beside it")
     declared = notebook.read(source)["metadata"].get("geomlib", {})
-    reads, overrides = declared.get("reads", []), declared.get(profile, {})
+    reads = declared.get("reads", [])
     if not isinstance(reads, list):
         raise ValueError(f"{experiment}: metadata.geomlib.reads: expected a list of names, got {reads!r}")
+    of_profile = declared.get(profile, {})
     shared = {key: value for key, value in settings.items() if key in known}
     values = {key: one.default for key, one in known.items()}
     if "generator" in known:
         values["generator"] = default_generator(settings, str(known["generator"].default))
-    values |= parameters.check(experiment, known, {**overrides, **shared, **given})
+    values |= parameters.check(experiment, known, {**of_profile, **shared, **given})
     if "options" in values and "generator" in values:
         values["options"] = _options_line(values["options"])
     del values["results"]
-    changed = {key: value for key, value in values.items() if value != known[key].default}
+    injected = {key: value for key, value in values.items() if value != known[key].default}
     named = {key: values[key] for key in SHARED if key in values}
-    chosen = settings | {key: value for key, value in named.items() if key in given}
-    return Plan(experiment, changed, values, chosen, tuple(reads), run_of(settings | named, asked))
+    run = run_of(settings | named, answers)
+    settings |= {key: value for key, value in named.items() if key in given}
+    return Plan(experiment, values, injected, settings, tuple(reads), run)
 
 
 def _options_line(options: str | Mapping[str, Any]) -> str:
@@ -164,7 +174,7 @@ def _options_line(options: str | Mapping[str, Any]) -> str:
     return options_text(generator_options(options) if isinstance(options, str) else options)
 
 
-def comparisons(root: Path, profile: str, asked: Asked | None = None) -> list[Plan]:
+def comparisons(root: Path, profile: str, answers: Answers | None = None) -> list[Plan]:
     """The further runs that the book compares, from `notebooks/runs.json`: each experiment there on each generator.
 
     A run may name experiments of its own, and parameters of these.
@@ -175,13 +185,13 @@ def comparisons(root: Path, profile: str, asked: Asked | None = None) -> list[Pl
     source = root / "notebooks" / "runs.json"
     if not source.is_file():
         return []
-    wanted = json.loads(source.read_text(encoding="utf-8"))
+    listed = json.loads(source.read_text(encoding="utf-8"))
     plans = []
-    for run in wanted["runs"]:
+    for run in listed["runs"]:
         settings = {key: value for key, value in run.items() if key in SHARED} | {"profile": profile}
         given = {key: value for key, value in run.items() if key not in (*SHARED, "experiments")}
-        names = run.get("experiments", wanted["experiments"])
-        plans += [make_plan(root, name, settings, given, asked) for name in names]
+        names = run.get("experiments", listed["experiments"])
+        plans += [make_plan(root, name, settings, given, answers) for name in names]
     return plans
 
 

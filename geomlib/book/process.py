@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from geomlib._files import sha256
 from geomlib.book import notebook, provenance
 from geomlib.book.plan import Plan
 from geomlib.findings.results import PROGRESS_FILE
@@ -37,7 +38,7 @@ def execute(root: Path, plan: Plan, threads: int, say: Say) -> float:
             "notebook": str(root / plan.source),
             "output": str(Path(scratch) / "executed.ipynb"),
             "record": str(Path(scratch) / "record.json"),
-            "parameters": plan.given | {"results": staging.as_posix()},
+            "parameters": plan.injected | {"results": staging.as_posix()},
             "root": str(root),
         }
         log = _in_own_process(request, Path(scratch), threads, lambda text: say(f"{plan.label}:   {text}"))
@@ -58,7 +59,7 @@ def execute(root: Path, plan: Plan, threads: int, say: Say) -> float:
         text = notebook.normalise(executed, plan.experiment, paths)
         (staging / plan.source.name).write_text(text, encoding="utf-8", newline="\n")
         manifest = _manifest(root, plan, threads, record) | {"fingerprint": fingerprint, "sources": sources}
-        manifest["files"] = {path.name: provenance.sha256(path) for path in sorted(staging.iterdir())}
+        manifest["files"] = {path.name: sha256(path) for path in sorted(staging.iterdir())}
         (staging / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return float(record["seconds"])
 
@@ -93,15 +94,15 @@ def _in_own_process(request: dict[str, Any], scratch: Path, threads: int, say: S
         "MKL_NUM_THREADS": str(threads),
     }
     with log.open("wb") as stream:
-        command = [sys.executable, "-P", str(provenance.PACKAGE / "execute.py"), str(request_file)]
+        command = [sys.executable, "-P", str(provenance.PACKAGE / "book" / "kernel_main.py"), str(request_file)]
         process = subprocess.Popen(command, stdout=stream, stderr=stream, env=environment, cwd=request["root"])
-        told, last = "", 0.0
+        shown, last = "", 0.0
         try:
             while process.poll() is None:
                 time.sleep(0.1)
                 text = progress.read_text(encoding="utf-8") if progress.is_file() else ""
-                if text and text != told and time.monotonic() - last > 5:
-                    told, last = text, time.monotonic()
+                if text and text != shown and time.monotonic() - last > 5:
+                    shown, last = text, time.monotonic()
                     say(text)
         finally:
             if process.poll() is None:

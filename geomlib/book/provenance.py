@@ -8,14 +8,10 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from geomlib._files import sha256
+
 PACKAGE = Path(__file__).parents[1]
 PACKAGES = ("geomlib", "torch", "numpy", "scipy", "matplotlib")
-
-
-def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's content."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def source_files(generator: str, weights: str = "", distance: str = "") -> dict[str, str]:
@@ -65,9 +61,9 @@ def processor() -> str:
     """The processor's name, as the operating system tells it."""
     information = Path("/proc/cpuinfo")
     if information.is_file():
-        found = re.search(r"^model name\s*:\s*(.+)$", information.read_text(), re.MULTILINE)
-        if found:
-            return found[1].strip()
+        model = re.search(r"^model name\s*:\s*(.+)$", information.read_text(), re.MULTILINE)
+        if model:
+            return model[1].strip()
     return platform.processor() or platform.machine()
 
 

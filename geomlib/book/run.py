@@ -1,7 +1,7 @@
 """Runs: which network, space, options and distance one is about, the folder that this names, and those that are there.
 
-What is not given is resolved to what the generator itself says, so that one folder holds one thing however it was asked
-for; what a name cannot tell apart (files of one name, checkpoints) is told apart by a short hash of its path.
+What is not given is resolved to what the generator itself says, so that one folder holds one thing, whatever
+words named it; files and checkpoints of one name differ by a short hash of their paths.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from geomlib._literals import generator_options
 from geomlib.book import provenance
@@ -24,7 +24,7 @@ class Run:
     Attributes:
         network: The generator as folders call it, with its weights.
         space: Latent space.
-        options: Options of the generator, as `literals.options_text` writes them.
+        options: Options of the generator, as `_literals.options_text` writes them.
         distance: Squared image distance, as folders call it.
         usual: Whether the distance is the generator's own.
         profile: Profile of the parameters.
@@ -51,15 +51,19 @@ class Run:
         return ", ".join(filter(None, [self.network, self.space, self.options, "" if self.usual else self.distance]))
 
 
-class Resolved(NamedTuple):
+class Answer(NamedTuple):
     """What a generator says of itself."""
 
     space: str
     distance: str
 
 
+# By source, weights, space and options of a generator.
+Answers = dict[tuple[str, str, str, str], Answer]
+
+
 def describe(
-    generator: str, weights: str, space: str, options: str, distance: str, profile: str, asked: dict[Any, Resolved]
+    generator: str, weights: str, space: str, options: str, distance: str, profile: str, answers: Answers
 ) -> Run:
     """The run of a generator; paths are relative to the working directory, which is the project.
 
@@ -67,10 +71,10 @@ def describe(
         generator: name, ``file.py:factory`` or ``module:factory``.
         weights: checkpoint; "": the generator's own.
         space: "": its first.
-        options: of the generator, as `literals.options_text` writes them.
+        options: of the generator, as `_literals.options_text` writes them.
         distance: name or factory; "": the generator's own.
         profile: of the parameters.
-        asked: what generators said before; gains what this one says, so that each factory is called once.
+        answers: what generators said before; gains what this one says, so that each factory is called once.
 
     Raises:
         ValueError: an unknown generator or space, or a factory that fails.
@@ -79,27 +83,34 @@ def describe(
     if weights and not Path(weights).is_file():
         raise FileNotFoundError(f"weights: no file {weights}")
     key = (generator, weights, space, options)
-    if key not in asked:
-        asked[key] = _ask(generator, weights, space, options)
-    own = asked[key]
-    sources = (generator, weights, distance or own.distance)
-    network, chosen = _source_part(generator, weights), _source_part(sources[2])
-    return Run(network, own.space, options, chosen, chosen == _source_part(own.distance), profile, sources)
+    if key not in answers:
+        answers[key] = _ask(*key)
+    own = answers[key]
+    return Run(
+        network=_source_part(generator, weights),
+        space=own.space,
+        options=options,
+        distance=_source_part(distance or own.distance),
+        usual=_source_part(distance or own.distance) == _source_part(own.distance),
+        profile=profile,
+        sources=(generator, weights, distance or own.distance),
+    )
 
 
-def _ask(generator: str, weights: str, space: str, options: str) -> Resolved:
+def _ask(generator: str, weights: str, space: str, options: str) -> Answer:
     """Space and default distance: of a network of the catalogue from its tables, of any other from the network made."""
     from geomlib._checks import check_choice
-    from geomlib.generators.catalogue import known_defaults, load_generator
+    from geomlib.generators.catalogue import load_generator
+    from geomlib.generators.known import known_defaults
 
     listed = known_defaults(generator)
     if listed:
         check_choice("space", space or listed.spaces[0], listed.spaces)
-        return Resolved(space or listed.spaces[0], listed.distance)
+        return Answer(space or listed.spaces[0], listed.distance)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # a factory may print; a command's output stays its own
             made = load_generator(generator, space, weights or None, **generator_options(options))
-            return Resolved(made.space, made.default_distance)
+            return Answer(made.space, made.default_distance)
     except (Exception, SystemExit) as error:  # whatever the code of others does
         line = (str(error).strip().splitlines() or [""])[0]
         if isinstance(error, FileNotFoundError):

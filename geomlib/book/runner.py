@@ -1,6 +1,6 @@
 """Runs experiments: notebooks with parameters, executed by papermill, several at a time.
 
-A run is a folder ``results/<run>/<experiment>/`` (see `runs.Run.name`) with the executed notebook, its figures,
+A run is a folder ``results/<run>/<experiment>/`` (see `run.Run.name`) with the executed notebook, its figures,
 ``summary.json``, ``arrays.npz`` and ``manifest.json``. What is stale is decided by content: see `Plan.fingerprint`.
 """
 
@@ -11,12 +11,22 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from geomlib.book.plan import PROFILES, SHARED, Asked, Plan, experiments, make_plan, stages
+from geomlib.book.plan import PROFILES, SHARED, Plan, experiments, make_plan, stages
 from geomlib.book.process import NotebookError, Say, execute
+from geomlib.book.run import Answers
 
 __all__ = [
-    "PROFILES", "SHARED", "NotebookError", "Plan", "Say", "experiments", "find_project", "make_plan", "run", "run_plans"
-]  # fmt: skip
+    "PROFILES",
+    "SHARED",
+    "NotebookError",
+    "Plan",
+    "Say",
+    "experiments",
+    "find_project",
+    "make_plan",
+    "run",
+    "run_plans",
+]
 
 
 def find_project(start: Path | None = None) -> Path:
@@ -60,14 +70,14 @@ def run(
     """
     root = root or find_project()
     with contextlib.chdir(root):
-        asked: Asked = {}
-        plans = [make_plan(root, name, settings or {}, given or {}, asked) for name in names]
+        answers: Answers = {}
+        plans = [make_plan(root, name, settings or {}, given or {}, answers) for name in names]
     return run_plans(root, plans, force=force, threads=threads, say=say)
 
 
 def run_plans(
     root: Path, plans: Sequence[Plan], *, force: bool = False, threads: int = 1, say: Say = print
-) -> list[Path]:  # fmt: skip
+) -> list[Path]:
     """Run the stale ones of several plans, as many at a time as there are cores for; returns their folders.
 
     Each notebook computes with `threads` threads whatever runs beside it, so that its numbers do not depend on that; on

@@ -22,8 +22,8 @@ def blame(error: BaseException, modules: dict[str, nn.Module]) -> str:
     """What an error says, with the layer and the line of the user's own code in which it arose."""
     match = _OPERATION.search(str(error))
     operation = next(filter(None, match.groups()), "") if match else ""
-    told = f"{operation} has no such rule" if operation else one_line(error)
-    told = "it draws random numbers" if _RANDOM in told else told
+    reason = f"{operation} has no such rule" if operation else one_line(error)
+    reason = "it draws random numbers" if _RANDOM in reason else reason
     names = {id(module): name for name, module in modules.items()}
     layer = line = ""
     for frame, number in traceback.walk_tb(error.__traceback__):
@@ -32,4 +32,4 @@ def blame(error: BaseException, modules: dict[str, nn.Module]) -> str:
         if not {_TORCH, _HERE} & set(path.parents):
             line = f"{path.name}:{number}"
     place = ", ".join(filter(None, [layer, line]))
-    return f"{told} ({place})" if place else told
+    return f"{reason} ({place})" if place else reason

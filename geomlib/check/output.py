@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from geomlib._checks import check_finite
 from geomlib.check.errors import blame
-from geomlib.distances import Distance
+from geomlib.distances import Distance, load_distance
 from geomlib.generators.hidden import hidden_modules
 from geomlib.generators.interface import Generator
+from geomlib.operators import PullbackOperator
 
 Verdict = tuple[bool | None, str, str]  # passed (None: a note), the finding, what to do
 COUNT = 2  # latents that are tried: fewer than channels, so that a lost batch axis shows
@@ -28,7 +29,7 @@ class Trial:
     latents: Tensor = field(init=False)
     images: Tensor = field(init=False)
     fresh_noise: bool = False
-    route: str = ""
+    operator: PullbackOperator | None = None
 
     def tolerance(self) -> float:
         """How far values that should be equal may differ: the root of the rounding unit, in units of the images."""
@@ -37,11 +38,17 @@ class Trial:
     def modules(self) -> dict[str, nn.Module]:
         return hidden_modules(self.generator.module)
 
+    def measure(self) -> Distance:
+        """The distance whose features are differentiated: the one under trial, or mse where that has none."""
+        if self.distance is not None and self.distance.features is not None:
+            return self.distance
+        return load_distance("mse", self.generator.device, self.generator.dtype)
+
     def vector(self, z: Tensor) -> Tensor:
-        """What the metric differentiates: the features of the image of one latent `z`, or else its values."""
-        image = self.generator(z[None])
-        features = getattr(self.distance, "features", None)
-        return features(image)[0] if callable(features) else image.flatten()
+        """What the metric differentiates: the features of the image of one latent `z`."""
+        features = self.measure().features
+        assert features is not None
+        return features(self.generator(z[None]))[0]
 
 
 def try_latents(trial: Trial) -> Verdict:
@@ -120,16 +127,11 @@ def try_determinism(trial: Trial) -> Verdict:
         change = float((trial.generator(trial.latents) - trial.images).abs().max())
     if not getattr(trial.generator, "deterministic", True):
         trial.fresh_noise = True
-        return (
-            None,
-            f"Declared random: values change by {change:.2g}.",
-            "Use method='backward', or fix the noise.",
-        )
+        return None, f"Declared random: values change by {change:.2g}.", "Use method='backward', or fix the noise."
     if change > trial.tolerance():
-        return (
-            False, f"The same latents give other images: values change by up to {change:.2g}{_drawn_in(trial)}.",
-            "Fix what that layer draws (dropout, noise), or pass Generator(deterministic=False) if it is meant.",
-        )  # fmt: skip
+        finding = f"The same latents give other images: values change by up to {change:.2g}{_drawn_in(trial)}."
+        advice = "Fix what that layer draws (dropout, noise), or pass Generator(deterministic=False) if it is meant."
+        return False, finding, advice
     if change:
         return None, f"Repeats to within rounding, {change:.2g}.", "torch.use_deterministic_algorithms(True) helps."
     return True, "The same latents give the same images.", ""
@@ -151,10 +153,9 @@ def try_batch(trial: Trial) -> Verdict:
         alone = torch.cat([trial.generator(latent[None]) for latent in trial.latents])
     change = float((alone - trial.images).abs().max())
     if not change <= trial.tolerance():
-        return (
-            False, f"A latent alone gives another image than in a batch: values differ by up to {change:.2g}.",
-            "Batch statistics or a minibatch layer: use stored statistics, so that each sample stands alone.",
-        )  # fmt: skip
+        finding = f"A latent alone gives another image than in a batch: values differ by up to {change:.2g}."
+        advice = "Batch statistics or a minibatch layer: use stored statistics, so that each sample stands alone."
+        return False, finding, advice
     return True, f"Alone and in a batch the images agree (to {change:.1g}).", ""
 
 
@@ -173,10 +174,8 @@ def try_unchanged(trial: Trial) -> Verdict:
     after = state()
     changed = [key for key, value in after.items() if key not in before or not _same(before[key], value)]
     if changed:
-        return (
-            False, f"A forward pass changes {', '.join(changed[:3])} ({len(changed)} in all).",
-            "Call .eval(), and do not write to buffers in forward.",
-        )  # fmt: skip
+        finding = f"A forward pass changes {', '.join(changed[:3])} ({len(changed)} in all)."
+        return False, finding, "Call .eval(), and do not write to buffers in forward."
     return True, "A forward pass leaves parameters and buffers as they are.", ""
 
 

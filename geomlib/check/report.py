@@ -4,13 +4,16 @@ The metric tensor needs a generator that is deterministic, treats each sample al
 latent to the image; the paper takes all three for granted (Wang & Ponce 2021, section 2).
 """
 
+import logging
 import textwrap
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 
+from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.check import derivative as derivatives
 from geomlib.check import output as trials
@@ -81,30 +84,59 @@ TRIALS: dict[str, tuple[Callable[[Trial], Verdict], tuple[str, ...]]] = {  # eac
 }
 
 
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Neither Python's warnings nor the package's: the table says what they would."""
+    logger = logging.getLogger("geomlib")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
 @isolated()
 def check_generator(
     generator: Generator,
     distance: Distance | None = None,
     *,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Report:
-    """Try whether a generator is fit for its metric tensor, at two latents drawn from `seed`.
+    """Try whether a generator is fit for its metric tensor, at two latents.
 
     Tried are shape, finite values and range of the output, determinism, batches, the module's own state, the
-    derivative and how it is obtained (under the features of `distance`, or of the image itself), seconds and memory.
-    A check never raises: what the generator raises is a finding.  `progress(done, total)` is called after each check.
+    derivative and how it is obtained, seconds and memory.  What the generator raises is a finding, and is not raised.
 
-    Raises `TypeError` where `generator` is no `Generator`.
+    >>> import geomlib
+    >>> report = geomlib.check_generator(geomlib.load_generator("torus"), geomlib.load_distance("mse"))
+    >>> report.ok
+    True
+    >>> report.rows[0]
+    Row(name='latents', passed=True, finding='2 coordinates, the same for a seed.', advice='')
+
+    Args:
+        generator: what is tried.
+        distance: image distance under whose features derivatives are taken; None: those of the image itself.
+        seed: of the latents.
+        progress: called with the checks done and all checks, after each.
+
+    Returns:
+        A row for each check; `ok` where none failed.
+
+    Raises:
+        TypeError: `generator` is no `Generator`.
     """
     if not isinstance(generator, Generator):
         raise TypeError(f"generator: expected a geomlib.Generator, got {type(generator).__name__}")
     trial, rows, stopped = Trial(generator, distance, seed), list[Row](), set[str]()
     devices = [generator.device] if generator.device.type == "cuda" else []
     # A layer that draws from the global random numbers must neither disturb the caller's nor depend on them.
-    with torch.random.fork_rng(devices), torch.enable_grad(), warnings.catch_warnings():
+    with torch.random.fork_rng(devices), torch.enable_grad(), _without_warnings():
         torch.manual_seed(seed)
-        warnings.simplefilter("ignore")
         for name, (check, needs) in TRIALS.items():
             missing = [need for need in needs if need in stopped]
             try:

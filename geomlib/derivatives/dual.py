@@ -15,6 +15,14 @@ from geomlib.derivatives.tape import Tangent, Tape, in_precision
 
 aten = torch.ops.aten
 
+# Private names of PyTorch, all looked up here and now: where one is gone, this module does not import, and derivatives
+# are not recorded (`jacobian`).
+_keys_included, _keys_excluded = torch._C._dispatch_tls_local_include_set, torch._C._dispatch_tls_local_exclude_set
+_with_keys = torch._C._ForceDispatchKeyGuard
+_without_memory = Tensor._make_wrapper_subclass
+_no_torch_function = torch._C._disabled_torch_function_impl
+is_functional = torch._is_functional_tensor
+
 # In training mode they update their statistics, which their schemas do not tell.
 BATCH_NORMS = {aten.native_batch_norm, aten.cudnn_batch_norm, aten.miopen_batch_norm}
 # Marks on a tensor that operations on values would not see.
@@ -30,11 +38,11 @@ class Recording:
         self.exact = point.dtype if point.device.type == "mps" else torch.float64
         self.sizes: list[int] = []  # of all results, in the dtype of the network
         # The dispatcher as it is out here: within an operation on dual numbers it skips autograd.
-        self._outside = torch._C._dispatch_tls_local_include_set(), torch._C._dispatch_tls_local_exclude_set()
+        self._outside = _keys_included(), _keys_excluded()
 
     def derivatives(self) -> Any:
         """A context, within an operation on dual numbers, in which PyTorch differentiates."""
-        return torch._C._ForceDispatchKeyGuard(*self._outside)
+        return _with_keys(*self._outside)
 
 
 class Dual(Tensor):
@@ -47,7 +55,7 @@ class Dual(Tensor):
     @staticmethod
     def __new__(cls, value: Tensor, dtype: torch.dtype, recording: Recording, tangent: Tangent | None) -> "Dual":
         """A tensor without memory that looks like `value` in `dtype`."""
-        dual: Dual = Tensor._make_wrapper_subclass(
+        dual: Dual = _without_memory(
             cls, value.shape, value.stride(), value.storage_offset(), dtype=dtype, device=value.device
         )
         dual.value, dual.recording, dual.tangent = value, recording, tangent
@@ -56,7 +64,7 @@ class Dual(Tensor):
     def __repr__(self) -> str:  # type: ignore[override]
         return f"Dual({self.value!r}, {self.tangent!r})"
 
-    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+    __torch_function__ = _no_torch_function  # type: ignore[assignment]
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]

@@ -55,9 +55,9 @@ def triangle(rows: Tensor) -> Tensor:
 
 def slow_float64(device: torch.device) -> bool:
     """Whether float64 is missing, or many times slower than float32."""
-    return device.type == "mps" or (
-        device.type == "cuda" and torch.cuda.get_device_capability(device) not in _FAST_FLOAT64
-    )  # fmt: skip
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) not in _FAST_FLOAT64
+    return device.type == "mps"
 
 
 def _float64_device(rows: Tensor) -> torch.device:

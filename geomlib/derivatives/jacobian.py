@@ -1,27 +1,29 @@
 """First derivatives of a function at one point, by the first of three routes that its operations allow.
 
-*Forward mode* costs about one forward pass a column: recorded once and replayed (`linearise`), or, where that cannot
-be, anew for each tile under `vmap`.  An operation without a forward rule leaves the *double VJP*, exact as well: `Jᵀu`
-is linear in `u`, so its derivative along `u` is `J`.  Where an operation cannot be differentiated twice either, central
-*differences* remain.
+A *JVP*, forward-mode automatic differentiation, costs about one forward pass a column: recorded once and replayed
+(`linearise`), or, where that cannot be, anew for each tile under `vmap`.  An operation without a rule for it leaves the
+*double VJP*, exact as well: `Jᵀu` is linear in `u`, so its derivative along `u` is `J`.  Where an operation cannot be
+differentiated twice either, central *differences* remain.
 """
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from geomlib.derivatives.linearise import linearise
-from geomlib.derivatives.tape import Tape
-from geomlib.derivatives.tiling import Plan, is_out_of_memory
+from geomlib.derivatives.tiling import Footprint, footprint, is_out_of_memory
+
+if TYPE_CHECKING:
+    from geomlib.derivatives.tape import Tape
 
 logger = logging.getLogger(__name__)
 
-ROUTES = ("forward mode", "double VJP", "differences")
+ROUTES = ("JVP", "double VJP", "differences")
 # Relative rounding of one product in each arithmetic; "full" is that of the network's dtype.
 PRECISIONS = {"full": 0.0, "tf32": 2.0**-10}
 
@@ -99,12 +101,28 @@ def _check_adjoint(v: Tensor, pulled: Tensor, pushed: Tensor, u: Tensor) -> None
         raise NotImplementedError("an operation cannot be differentiated twice")
 
 
-def recorded(function: Callable[[Tensor], Tensor], z: Tensor) -> Tape | None:
+@cache
+def _recorder() -> Any:
+    """`linearise`; None, with one warning, where PyTorch has no longer a private name that it stands on."""
+    try:
+        from geomlib.derivatives.linearise import linearise
+    except (AttributeError, ImportError) as error:
+        warning = "derivatives cannot be recorded with this version of PyTorch, which costs time, no accuracy: %s"
+        logging.getLogger(__package__).warning(warning, error)
+        return None
+    return linearise
+
+
+def _recorded(function: Callable[[Tensor], Tensor], z: Tensor) -> "Tape | None":
     """The derivative of `function` at `z` as a tape; None where it cannot be recorded."""
+    linearise = _recorder()
+    if linearise is None:
+        return None
     try:
         with arithmetic("full"):
-            return linearise(function, z)
-    except Exception as error:  # whatever it is: forward mode under `vmap` tells in its own words what is wrong
+            tape: Tape = linearise(function, z)
+            return tape
+    except Exception as error:  # whatever it is: a JVP under `vmap` tells in its own words what is wrong
         if isinstance(error, RuntimeError) and is_out_of_memory(error):
             raise
         logger.debug("not recorded: %s", error)
@@ -112,45 +130,63 @@ def recorded(function: Callable[[Tensor], Tensor], z: Tensor) -> Tape | None:
 
 
 class Linearisation:
-    """`J = ∂f/∂z`, `(m, n)`, of `function` at `z` `(n,)`, as products with tiles of rows."""
+    """`J = ∂f/∂z`, `(m, n)`, of `function` at `z` `(n,)`, as products with one tile of rows.
 
-    def __init__(self, function: Callable[[Tensor], Tensor], z: Tensor, plan: Plan) -> None:
-        self.function, self.z, self.plan = function, z, plan
+    `route` is one of `ROUTES`, and `tape` what was recorded, None where nothing was.  Both change where an operation
+    turns out not to allow them.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Tensor], Tensor],
+        z: Tensor,
+        precision: str = "full",
+        *,
+        route: str = ROUTES[0],
+        record: bool = True,
+    ) -> None:
+        """Start with `route`; `record` is whether to try to record."""
+        self.function, self.z, self.precision, self.route = function, z, precision, route
+        self.tape = _recorded(function, z) if record and route == ROUTES[0] else None
+
+    def at(self, z: Tensor) -> "Linearisation":
+        """The same at another `z`, by the route that serves here."""
+        return Linearisation(self.function, z, self.precision, route=self.route, record=self.tape is not None)
+
+    @cached_property
+    def footprint(self) -> Footprint:
+        """Bytes of one sample on its way through the function."""
+        return self.tape.footprint if self.tape else footprint(self.function, self.z)
 
     def jvp(self, rows: Tensor) -> Tensor:
         """`J v` for each row `v` `(k, n)`: `(k, m)` in the dtype of `z`."""
-        products = dict(zip(ROUTES, (self._forward_mode, self._double_vjp, self._differences), strict=True))
+        products = dict(zip(ROUTES, (self._jvp, self._double_vjp, self._differences), strict=True))
         while True:
-            route = self.plan.route
+            route = self.route
             try:
-                with arithmetic(self.plan.precision):
-                    return self.plan.run(products[route], rows)
+                with arithmetic(self.precision):
+                    return products[route](rows)
             except RuntimeError as error:
                 if is_out_of_memory(error) or route == ROUTES[-1]:
                     raise
-                self.plan.route = ROUTES[ROUTES.index(route) + 1]
+                self.route = ROUTES[ROUTES.index(route) + 1]
                 reason = str(error).splitlines()[0]
-                logger.warning("%s is not possible here, going on with %s: %s", route, self.plan.route, reason)
+                logger.warning("%s is not possible here, going on with %s: %s", route, self.route, reason)
 
     def congruence(self, rows: Tensor, inner: Callable[[Tensor], Tensor]) -> Tensor:
         """`Jᵀ A J v` for each row `v` `(k, n)`, `(k, n)`, with `A u` of rows `u` from `inner`."""
-        if self.plan.route == ROUTES[0] and self.plan.records and self.tape:
-            with self._replayed(), arithmetic(self.plan.precision):
-                return self.plan.run(lambda part: self._recorded_congruence(part, inner), rows, graph=True)
+        if self.tape:
+            with self._replayed(), arithmetic(self.precision):
+                return self._recorded_congruence(self.tape, rows, inner)
+        moves = inner(self.jvp(rows))
+        point, output = self._graph
+        with arithmetic(self.precision):
+            return vjp_rows(output, point, moves)
 
-        def product(part: Tensor) -> Tensor:
-            moves = inner(self.jvp(part))
-            point, output = self._graph
-            with arithmetic(self.plan.precision):
-                return self.plan.run(lambda some: vjp_rows(output, point, some), moves)
-
-        return self.plan.run(product, rows)
-
-    def _recorded_congruence(self, rows: Tensor, inner: Callable[[Tensor], Tensor]) -> Tensor:
-        assert self.tape
+    def _recorded_congruence(self, tape: "Tape", rows: Tensor, inner: Callable[[Tensor], Tensor]) -> Tensor:
         with torch.enable_grad():
             point = rows.clone().requires_grad_()
-            moves = self.tape(point)
+            moves = tape(point)
         if not moves.requires_grad:
             return torch.zeros_like(rows)
         pushed = inner(moves.detach())
@@ -161,15 +197,8 @@ class Linearisation:
     @cached_property
     def _graph(self) -> tuple[Tensor, Tensor]:
         point = self.z.clone().requires_grad_()
-        with torch.enable_grad(), arithmetic(self.plan.precision):
+        with torch.enable_grad(), arithmetic(self.precision):
             return point, self.function(point)
-
-    @cached_property
-    def tape(self) -> Tape | None:
-        """The derivative, recorded once for all products; None where it cannot be."""
-        tape = recorded(self.function, self.z) if self.plan.records else None
-        self.plan.records = tape is not None
-        return tape
 
     @contextmanager
     def _replayed(self) -> Iterator[None]:
@@ -180,11 +209,11 @@ class Linearisation:
             if is_out_of_memory(error):
                 raise
             logger.debug("not replayed: %s", error)
-            self.tape, self.plan.records = None, False
+            self.tape = None
 
     @torch.no_grad()
-    def _forward_mode(self, rows: Tensor) -> Tensor:
-        if self.plan.records and self.tape:
+    def _jvp(self, rows: Tensor) -> Tensor:
+        if self.tape:
             with self._replayed():
                 return self.tape(rows)
 

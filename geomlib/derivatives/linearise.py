@@ -13,7 +13,18 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
-from geomlib.derivatives.dual import BATCH_NORMS, Dual, Operation, Recording, Rule, flat, is_moving, is_number, replaced
+from geomlib.derivatives.dual import (
+    BATCH_NORMS,
+    Dual,
+    Operation,
+    Recording,
+    Rule,
+    flat,
+    is_functional,
+    is_moving,
+    is_number,
+    replaced,
+)
 from geomlib.derivatives.tape import Tangent, Tape
 from geomlib.derivatives.tiling import Draws, Footprint
 
@@ -24,14 +35,19 @@ class _Visible(TorchFunctionMode):
     """Refuse what would read the memory of a dual number, of which there is none, past all operations."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in _HIDDEN and torch._is_functional_tensor(args[0]):
+        if func in _HIDDEN and is_functional(args[0]):
             raise RuntimeError(f"{getattr(func, '__qualname__', func)} cannot be recorded")
         return func(*args, **(kwargs or {}))
 
 
 _HIDDEN = (
-    Tensor.numpy, Tensor.__array__, Tensor.__dlpack__, Tensor.data_ptr, Tensor.untyped_storage, Tensor.data.__get__,  # type: ignore[attr-defined]
-)  # fmt: skip
+    Tensor.numpy,
+    Tensor.__array__,
+    Tensor.__dlpack__,
+    Tensor.data_ptr,
+    Tensor.untyped_storage,
+    Tensor.data.__get__,  # type: ignore[attr-defined]
+)
 
 
 def linearise(function: Callable[[Tensor], Tensor], point: Tensor) -> Tape:

@@ -96,45 +96,45 @@ def footprint(function: Callable[[Tensor], Tensor], z: Tensor) -> Footprint:
 
 
 @dataclass
-class Plan:
-    """How products are formed: shared by all positions of a call, so that what is learned at one serves the next.
+class Tiling:
+    """How many columns are computed, and kept, at a time.
 
-    `tile` columns are computed at a time and `block` columns of `J` are kept, within `memory` bytes, of which `bytes`
-    are likely to be used.  `route` is how a Jacobian-vector product is obtained and `precision` the arithmetic of the
-    network (`routes`).  Where autograd keeps a graph, of `graph` bytes a column, tiles are smaller if need be.
+    `tile` columns are computed and `block` columns of `J` are kept, within `memory` bytes, of which `bytes` are likely
+    to be used.  Where autograd keeps a graph, of `graph` bytes a column, tiles are smaller if need be.  All latents of
+    one call share it, so that a tile which was too large for the device at one of them is not tried at the next.
     """
 
     tile: int
     block: int
     memory: int
     bytes: int
-    precision: str = "full"
-    route: str = "forward mode"
     graph: int = 1
-    # Whether forward mode is recorded once; learned at the first position.
-    records: bool = True
 
     def passes(self, columns: int) -> float:
         """How often a column of `J` is computed, on average, because only `block` of them are kept."""
         return sum(columns - start for start in range(0, columns, self.block)) / columns
 
     def run(self, function: Callable[[Tensor], Tensor], rows: Tensor, graph: bool = False) -> Tensor:
-        """`function` of all `rows`, `tile` at a time.  Out of memory halves the tile, with a warning."""
+        """`function` of all `rows`, a tile at a time; where memory runs out, of fewer of them from there on."""
         parts: list[Tensor] = []
         done = 0
         while done < len(rows):
+            tile = min(self.tile, max(1, self.memory // self.graph)) if graph else self.tile
             try:
-                tile = min(self.tile, max(1, self.memory // self.graph)) if graph else self.tile
                 parts.append(function(rows[done : done + tile]))
                 done += len(parts[-1])
             except RuntimeError as error:
                 if not is_out_of_memory(error) or self.tile == 1:
                     raise
-                self.tile = max(1, min(self.tile, len(rows)) // 2)
-                logger.warning("out of memory: going on with tiles of %d columns", self.tile)
+                self._halve(len(rows))
             if rows.is_cuda and done < len(rows):
                 torch.cuda.empty_cache()
         return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    def _halve(self, columns: int) -> None:
+        """Half of the tile that did not fit, for good, with a warning."""
+        self.tile = max(1, min(self.tile, columns) // 2)
+        logger.warning("out of memory: going on with tiles of %d columns", self.tile)
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
@@ -143,21 +143,32 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or told
 
 
-def make_plan(
+def make_tiling(
     sizes: Footprint,
     columns: int,
     device: torch.device,
+    *,
     smallest_tile: int = 1,
     tile: int | None = None,
     memory: str | int | None = None,
-    precision: str = "full",
     second_order: bool = False,
-) -> Plan:
+) -> Tiling:
     """The tile and the block for `columns` latent dimensions.
 
     The tile follows from the size of the largest intermediate result alone, so that it is the same in each run; the
-    budget, by default half of what is free, only caps it.  `second_order` counts the whole graph of a sample in each
-    column.  Raises `ValueError` where `memory` is given and one column does not fit.
+    budget, by default half of what is free, only caps it.
+
+    Args:
+        sizes: of one sample on its way through the function.
+        columns: how many there are.
+        device: where they are computed.
+        smallest_tile: what a tile has at least, for a large function; the budget comes first.
+        tile: columns at a time, in place of what follows from the sizes.
+        memory: the budget, such as "4GB".
+        second_order: whether the whole graph of a sample is alive in each column.
+
+    Raises:
+        ValueError: for a `tile` or `memory` that is none, and where `memory` is given and one column does not fit.
     """
     if tile is not None and tile < 1:
         raise ValueError(f"tile: expected a positive integer, got {tile}")
@@ -171,8 +182,8 @@ def make_plan(
     by_size = TILE_BYTES.get(device.type, TILE_BYTES["cuda"]) // sizes.largest
     wanted = tile or min(LARGEST_TILE, max(smallest_tile, by_size))
     most = max(1, min(wanted, fits, columns))
-    tile = most if tile else math.ceil(columns / math.ceil(columns / most))  # no small one at the end
-    used = sizes.total + tile * column
+    size = most if tile else math.ceil(columns / math.ceil(columns / most))  # no small one at the end
+    used = sizes.total + size * column
     block = columns if second_order else max(1, min(columns, (budget - used) // sizes.output))
     needed = used if second_order else used + block * sizes.output
-    return Plan(tile, block, budget, needed, precision, graph=2 * sizes.total)
+    return Tiling(size, block, budget, needed, graph=2 * sizes.total)

@@ -27,19 +27,24 @@ class Distance:
         *,
         value: Value | None = None,
     ) -> None:
-        """A distance from `features`, or from `value(x, y)`; exactly one of the two, else `TypeError`.
+        """A distance from `features`, or from `value(x, y)`; `load_distance(**spec)` builds it anew.
 
-        `load_distance(**spec)` builds it anew; None where it was made by hand.
+        Raises:
+            TypeError: both of them, or neither.
         """
         if (features is None) == (value is None):
             raise TypeError(f"features, value: expected exactly one of them for distance {name!r}")
-        self.name, self.features, self.spec, self._value = name, features, spec, value
+        self.name = name
+        self.features = features
+        self.spec = spec
+        self._value = value
 
     @isolated(differentiable=True)
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """Squared distance of each pair, `(B,)`; either batch may hold one image, which is compared with each.
 
-        Raises `ValueError` where the shapes of one image differ, or features or values are not of the shape above.
+        Raises:
+            ValueError: the shapes of one image differ, or features or values are not of the shape above.
         """
         if x.shape[1:] != y.shape[1:]:
             raise ValueError(f"y: expected images of shape {tuple(x.shape[1:])} as x, got {tuple(y.shape[1:])}")

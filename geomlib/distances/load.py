@@ -11,17 +11,15 @@ from torch import nn
 from geomlib._checks import check_choice
 from geomlib._state import isolated
 from geomlib.distances.distance import Distance
-from geomlib.distances.lpips import lpips
+from geomlib.distances.lpips import LOADERS, lpips
 from geomlib.distances.plain import mse
 from geomlib.distances.ssim import ssim
-from geomlib.distances.st_lpips import st_lpips
 from geomlib.distances.stft import stft, stft_short
 from geomlib.generators.catalogue import load_factory
 
 _KNOWN: dict[str, Callable[..., Distance]] = {
     "mse": mse,
-    **{f"lpips-{name}": partial(lpips, name) for name in ("squeeze", "alex", "vgg")},
-    **{f"st-lpips-{name}": partial(st_lpips, name) for name in ("alex", "vgg")},
+    **{name: partial(lpips, name) for name in LOADERS},
     "ssim": ssim,
     "stft": stft,
     "stft-short": stft_short,
@@ -38,17 +36,34 @@ def load_distance(
     | --- | --- | --- |
     | `mse` | | mean squared difference |
     | `lpips-squeeze`, `lpips-alex`, `lpips-vgg` | `input_range`, `size`, `pretrained`, `seed` | see `lpips.lpips` |
-    | `st-lpips-alex`, `st-lpips-vgg` | the same | shift-tolerant, without a download; see `st_lpips.st_lpips` |
+    | `st-lpips-alex`, `st-lpips-vgg` | the same | shift-tolerant, without a download |
     | `ssim` | `data_range` | 1 − SSIM; has no features |
     | `stft` | `window_sizes`, `floor` | for sound |
     | `stft-short` | `floor` | for sounds of fewer than 1,024 samples |
 
     A factory is called with `options`, and with `device` and `dtype` if it has parameters of these names.  It returns
     a `Distance`, a feature map of one argument `(B, …) -> (B, …)`, or a squared distance of two, `(x, y) -> (B,)`.
+    The options become part of `name`, and `load_distance(**d.spec)` builds the distance anew.
 
-    The options become part of `name`, and `load_distance(**d.spec)` builds the distance anew.  Raises `ValueError` for
-    an unknown name or option, `FileNotFoundError` for a missing file or package (for LPIPS it says what to put
-    where), and `TypeError` where a factory returns something else.
+    Args:
+        source: the name, or where the factory is.
+        device: where the images are.
+        dtype: their precision.
+        options: as in the table, or of the factory.
+
+    Raises:
+        ValueError: an unknown name or option.
+        FileNotFoundError: a missing file or package (for LPIPS it says what to put where).
+        TypeError: a factory returns something else.
+
+    Example:
+        >>> import geomlib
+        >>> d = geomlib.load_distance("st-lpips-alex", size=64)
+        >>> images = torch.zeros(2, 3, 64, 64)
+        >>> d(images, images)
+        tensor([0., 0.])
+        >>> d.spec
+        {'source': 'st-lpips-alex', 'size': 64}
     """
     if not source:
         raise ValueError(

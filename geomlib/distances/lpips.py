@@ -1,13 +1,17 @@
 """LPIPS, the learned perceptual image patch similarity (Zhang et al. 2018), as a feature map."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from geomlib._checks import check_place
+from geomlib.distances import st_lpips, trunks
 from geomlib.distances.distance import Distance
-from geomlib.distances.trunks import LAYOUTS, Trunk, load_trunk, packaged_tensors
+from geomlib.distances.trunks import Trunk
 
 # Mean and deviation of the classifiers' training images, for images in [-1, 1].
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
@@ -61,11 +65,7 @@ class LpipsFeatures(nn.Module):
     def _check(self, images: Tensor) -> None:
         if images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(f"images: expected shape (B, 3, H, W) or (B, 1, H, W), got {tuple(images.shape)}")
-        if (images.dtype, images.device) != (self.scale.dtype, self.scale.device):
-            raise ValueError(
-                f"images: expected {self.scale.dtype} on {self.scale.device}, for which the distance was loaded, got "
-                f"{images.dtype} on {images.device}"
-            )
+        check_place("distance", images, self.scale)
         if self.size is None and min(images.shape[2:]) < self.smallest:
             raise ValueError(
                 f"images: expected at least {self.smallest} pixels a side, got {tuple(images.shape[2:])}; "
@@ -79,19 +79,12 @@ def _lengths(maps: Tensor) -> Tensor:
     return maps.square().sum(1, keepdim=True).clamp(min=1e-24).sqrt() + 1e-10
 
 
-def linear_weights(name: str) -> list[Tensor]:
-    """The linear weights of LPIPS 0.1, `(C,)` per feature map; raises what `trunks.packaged_tensors` raises."""
-    state = packaged_tensors("lpips", f"weights/v0.1/{name}.pth")
-    return [state[f"lin{index}.model.1.weight"].flatten() for index in range(len(state))]
-
-
-def check_options(name: str, input_range: tuple[float, float], size: int | None, smallest: int) -> None:
-    """Raise `ValueError` for a range that is none, or a size below the smallest that the trunk `name` takes."""
-    low, high = input_range
-    if not low < high:
-        raise ValueError(f"input_range: expected (low, high) with low < high, got {input_range}")
-    if size is not None and size < smallest:
-        raise ValueError(f"size: expected at least {smallest} pixels for the trunk {name}, got {size}")
+# By name: the side of the smallest image, and what loads the trunk with its linear weights.
+LOADERS: dict[str, tuple[int, Callable[[bool, int], tuple[Trunk, list[Tensor]]]]] = {
+    f"{family}-{name}": (layout.smallest, partial(module.load_parts, name))
+    for family, module in (("lpips", trunks), ("st-lpips", st_lpips))
+    for name, layout in module.LAYOUTS.items()
+}
 
 
 def lpips(
@@ -103,16 +96,28 @@ def lpips(
     pretrained: bool = True,
     seed: int = 0,
 ) -> Distance:
-    """LPIPS 0.1 with the trunk `squeeze`, `alex` or `vgg`, for images in [0, 1], grey or in colour.
+    """LPIPS 0.1, or shift-tolerant LPIPS 0.0, for images in [0, 1], grey or in colour.
 
-    `input_range` is what [0, 1] is mapped to before the trunk: (-1, 1) is what LPIPS was made for, (0, 1) what the
-    paper's authors fed it; `size` resizes images to that many pixels a side first.  `pretrained=False` takes an
-    untrained trunk from `seed`, with the same linear weights.  Raises `ValueError` for a wrong option, and what
-    `trunks.weights_file` and `trunks.packaged_tensors` raise.
+    Args:
+        name: `lpips-squeeze`, `lpips-alex` or `lpips-vgg`, whose trunk torchvision downloads on first use;
+            `st-lpips-alex` or `st-lpips-vgg`, for which nothing is downloaded.
+        device: where the network is.
+        dtype: its precision, and that of the images.
+        input_range: what [0, 1] is mapped to before the trunk: (-1, 1) is what LPIPS was made for, (0, 1) what the
+            paper's authors fed it.
+        size: to that many pixels a side images are resized first.
+        pretrained: whether the trunk is trained; the linear weights are the same.
+        seed: of an untrained trunk.
+
+    Raises:
+        ValueError: a wrong option.
+        FileNotFoundError: a file or a package is missing.
     """
-    smallest = LAYOUTS[name].smallest
-    check_options(name, input_range, size, smallest)
-    trunk = load_trunk(name, pretrained, seed)
-    features = LpipsFeatures(trunk, linear_weights(name), input_range, size, smallest)
-    features = features.to(device=device, dtype=dtype).eval().requires_grad_(False)
-    return Distance(f"lpips-{name}", features)
+    smallest, load = LOADERS[name]
+    low, high = input_range
+    if not low < high:
+        raise ValueError(f"input_range: expected (low, high) with low < high, got {input_range}")
+    if size is not None and size < smallest:
+        raise ValueError(f"size: expected at least {smallest} pixels for {name}, got {size}")
+    features = LpipsFeatures(*load(pretrained, seed), input_range, size, smallest)
+    return Distance(name, features.to(device=device, dtype=dtype).eval().requires_grad_(False))

@@ -6,7 +6,8 @@ from torch.nn import functional
 
 from geomlib.distances.distance import Distance
 
-_WINDOW, _SIGMA, _K1, _K2 = 11, 1.5, 0.01, 0.03
+_WINDOW, _SIGMA = 11, 1.5  # pixels
+_K1, _K2 = 0.01, 0.03
 
 
 def ssim(device: str | torch.device, dtype: torch.dtype, data_range: float = 1.0) -> Distance:
@@ -15,7 +16,10 @@ def ssim(device: str | torch.device, dtype: torch.dtype, data_range: float = 1.0
     Gaussian window of 11 pixels with deviation 1.5, no padding, `K1 = 0.01` and `K2 = 0.03` (Wang et al. 2004, section
     III-C).  `data_range` is the range that images are taken to have; 255, a common default, makes the constants so
     large for images in [0, 1] that little more than their squared difference is left.  Its Hessian at `x = y` is
-    positive semi-definite.  Raises `ValueError` for a `data_range` that is not positive.
+    positive semi-definite.
+
+    Raises:
+        ValueError: a `data_range` that is not positive.
     """
     if not data_range > 0:
         raise ValueError(f"data_range: expected a positive number, got {data_range}")

@@ -1,14 +1,12 @@
-"""Shift-tolerant LPIPS (Ghildyal & Liu 2022, ECCV): LPIPS with a trunk that blurs before it samples."""
+"""Trunks of shift-tolerant LPIPS (Ghildyal & Liu 2022, ECCV), which blur before they sample."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from geomlib.distances.distance import Distance
-from geomlib.distances.lpips import LpipsFeatures, check_options
-from geomlib.distances.trunks import Trunk, packaged_tensors, untrained
+from geomlib.distances.trunks import Trunk, linear_weights, packaged_tensors, untrained
 
 
 class Blur(nn.Module):
@@ -32,13 +30,12 @@ def _every_second(maps: Tensor, axis: int, start: int, count: int) -> Tensor:
 
 def _alex() -> nn.Sequential:
     # The first blur stands before its ReLU: the convolution has the stride 1 where AlexNet's has 4.
-    return nn.Sequential(
-        nn.Conv2d(3, 64, 11, padding=2), Blur(), nn.ReLU(),
-        nn.MaxPool2d(3, 1), Blur(), nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(),
-        nn.MaxPool2d(3, 1), Blur(), nn.Conv2d(192, 384, 3, padding=1), nn.ReLU(),
-        nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(),
-        nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(),
-    )  # fmt: skip
+    layers: list[nn.Module] = [nn.Conv2d(3, 64, 11, padding=2), Blur(), nn.ReLU()]
+    layers += [nn.MaxPool2d(3, 1), Blur(), nn.Conv2d(64, 192, 5, padding=2), nn.ReLU()]
+    layers += [nn.MaxPool2d(3, 1), Blur(), nn.Conv2d(192, 384, 3, padding=1), nn.ReLU()]
+    layers += [nn.Conv2d(384, 256, 3, padding=1), nn.ReLU()]
+    layers += [nn.Conv2d(256, 256, 3, padding=1), nn.ReLU()]
+    return nn.Sequential(*layers)
 
 
 def _vgg() -> nn.Sequential:
@@ -53,38 +50,31 @@ def _vgg() -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-# How to build the layers, where maps are taken, and the side of the smallest image that reflects at every blur.
-_TRUNKS: dict[str, tuple[Callable[[], nn.Sequential], tuple[int, ...], int]] = {
-    "alex": (_alex, (3, 7, 11, 13, 15), 21),
-    "vgg": (_vgg, (4, 10, 18, 26, 34), 18),
+@dataclass(frozen=True)
+class Layout:
+    """How a trunk is built, and where it is cut."""
+
+    build: Callable[[], nn.Sequential]
+    ends: tuple[int, ...]  # a feature map is taken before each of these layers
+    smallest: int  # side of the smallest image that reflects at every blur, in pixels
+
+
+LAYOUTS = {
+    "alex": Layout(_alex, (3, 7, 11, 13, 15), 21),
+    "vgg": Layout(_vgg, (4, 10, 18, 26, 34), 18),
 }
 
 
-def st_lpips(
-    name: str,
-    device: str | torch.device,
-    dtype: torch.dtype,
-    input_range: tuple[float, float] = (-1.0, 1.0),
-    size: int | None = None,
-    pretrained: bool = True,
-    seed: int = 0,
-) -> Distance:
-    """Shift-tolerant LPIPS 0.0 with the trunk `alex` or `vgg`, for images in [0, 1], grey or in colour.
+def load_parts(name: str, pretrained: bool, seed: int) -> tuple[Trunk, list[Tensor]]:
+    """The trunk and the linear weights of shift-tolerant LPIPS 0.0, both from the package `stlpips-pytorch`.
 
-    Trunk and linear weights both come from the package `stlpips-pytorch`: nothing is downloaded.  `input_range` is
-    what [0, 1] is mapped to before the trunk; `size` resizes images to that many pixels a side first.
-    `pretrained=False` takes an untrained trunk from `seed`, with the same linear weights.  Raises `ValueError` for a
-    wrong option, and `FileNotFoundError` where the package or its file is missing.
+    Raises:
+        FileNotFoundError: the package or its file is missing.
     """
-    build, ends, smallest = _TRUNKS[name]
-    check_options(name, input_range, size, smallest)
     state = packaged_tensors("stlpips-pytorch", f"weights/vST0.0/{name}_shift_tolerant.pth")
-    layers = untrained(build, seed)
+    layers = untrained(LAYOUTS[name].build, seed)
     if pretrained:
         # As `net.slice3.9.weight`: the number counts layers through all slices
-        kept = (key for key in state if key.startswith("net.") and not key.endswith(".filt"))
-        layers.load_state_dict({key.split(".", 2)[2]: state[key] for key in kept})
-    weights = [state[f"lin{index}.model.1.weight"].flatten() for index in range(len(ends))]
-    features = LpipsFeatures(Trunk(layers, ends), weights, input_range, size, smallest)
-    features = features.to(device=device, dtype=dtype).eval().requires_grad_(False)
-    return Distance(f"st-lpips-{name}", features)
+        keys = [key for key in state if key.startswith("net.") and not key.endswith(".filt")]
+        layers.load_state_dict({key.split(".", 2)[2]: state[key] for key in keys})
+    return Trunk(layers, LAYOUTS[name].ends), linear_weights(state)

@@ -27,7 +27,8 @@ def stft(
     at silence.  In the way of multi-resolution losses (Yamamoto et al. 2020, section 2.2); the paper does not state
     its own parameters.
 
-    Raises `ValueError` for a wrong option, and on use for another shape or a sound shorter than a window.
+    Raises:
+        ValueError: a wrong option, and on use for another shape or a sound shorter than a window.
     """
     sizes = tuple(window_sizes)
     if not sizes or any(size < _OVERLAP or size % _OVERLAP for size in sizes):

@@ -15,7 +15,10 @@ def import_torchvision() -> ModuleType:
 
     A build for CUDA does not load its operators beside a torch for the CPU, and its import then fails at two of them
     that no trunk uses.  Only after just that failure are the two declared, without code, and the import tried again:
-    to declare them where the real ones load would abort the process.  Any other error passes.
+    to declare them where the real ones load would abort the process.
+
+    Raises:
+        RuntimeError: any other failure of the import.
     """
     try:
         return importlib.import_module("torchvision")

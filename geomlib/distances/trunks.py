@@ -1,11 +1,10 @@
 """Networks whose feature maps are compared: torchvision's classifiers without their heads, and untrained ones."""
 
-import hashlib
 import http.client
 import importlib.util
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from geomlib._files import sha256
 from geomlib.distances.torchvision_import import import_torchvision
 
 _Network = TypeVar("_Network", bound=nn.Module)
@@ -73,7 +73,8 @@ def untrained(build: Callable[[], _Network], seed: int) -> _Network:
 def packaged_tensors(project: str, member: str) -> dict[str, Tensor]:
     """The tensors of the file `member` in the installed package `project`, on the CPU; nothing of it is imported.
 
-    Raises `FileNotFoundError` where the package is not installed, or lacks the file.
+    Raises:
+        FileNotFoundError: the package is not installed, or lacks the file.
     """
     package = importlib.util.find_spec(project.replace("-", "_"))
     if package is None or package.origin is None:
@@ -87,6 +88,12 @@ def packaged_tensors(project: str, member: str) -> dict[str, Tensor]:
     return tensors
 
 
+def linear_weights(state: Mapping[str, Tensor]) -> list[Tensor]:
+    """The linear weights of LPIPS in a state dict, `(C,)` per feature map."""
+    keys = (f"lin{index}.model.1.weight" for index in range(len(state)))
+    return [state[key].flatten() for key in keys if key in state]
+
+
 def weights_url(classifier: str) -> str:
     """Where torchvision has the weights of a classifier trained on ImageNet."""
     weights: Any = import_torchvision().models.get_model_weights(classifier)
@@ -96,12 +103,13 @@ def weights_url(classifier: str) -> str:
 def weights_file(url: str) -> Path:
     """The file of `url` in torch's own cache, `$TORCH_HOME/hub/checkpoints`, downloaded on first use with a warning.
 
-    Raises `FileNotFoundError` that says which file to put where if it cannot be had, and `ValueError` if the file
-    there is another one: its name ends in the first digits of its SHA-256.
+    Raises:
+        FileNotFoundError: says which file to put where if it cannot be had.
+        ValueError: the file there is another one: its name ends in the first digits of its SHA-256.
     """
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
-    found = re.search(r"-([0-9a-f]{8,})\.\w+$", path.name)
-    prefix = found[1] if found else ""
+    match = re.search(r"-([0-9a-f]{8,})\.\w+$", path.name)
+    prefix = match[1] if match else ""
     if not path.is_file():
         _log.warning("downloading %s to %s", url, path)
         try:
@@ -112,8 +120,7 @@ def weights_file(url: str) -> Path:
                 f"distance: no file {path}, and its download failed ({error}); get {url} by other means and put it "
                 "there, or pass another distance: st-lpips-alex needs no download"
             ) from error
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = sha256(path)
     if not digest.startswith(prefix):
         raise ValueError(
             f"distance: {path} is damaged or another file: its SHA-256 begins with {digest[: len(prefix)]}, not with "
@@ -137,3 +144,11 @@ def load_trunk(name: str, pretrained: bool = True, seed: int = 0) -> Trunk:
             {key.removeprefix(start): value for key, value in state.items() if key.startswith(start)}
         )
     return Trunk(layers, layout.ends)
+
+
+def load_parts(name: str, pretrained: bool, seed: int) -> tuple[Trunk, list[Tensor]]:
+    """The trunk `squeeze`, `alex` or `vgg`, and the linear weights of LPIPS 0.1 from the package `lpips`.
+
+    Raises what `weights_file` and `packaged_tensors` raise.
+    """
+    return load_trunk(name, pretrained, seed), linear_weights(packaged_tensors("lpips", f"weights/v0.1/{name}.pth"))

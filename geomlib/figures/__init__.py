@@ -4,7 +4,7 @@ from geomlib.figures.atlas import atlas, heat_map
 from geomlib.figures.bands import bands
 from geomlib.figures.costs import cost_curves, paired
 from geomlib.figures.images import montage, outlines
-from geomlib.figures.lines import curves, histograms, panels, scatter, scatter_grid, spectra
+from geomlib.figures.lines import curves, histograms, panels, scatter, scatter_grid, shares, spectra
 from geomlib.figures.sounds import spectrograms
 from geomlib.figures.space import on_surface, surface
 from geomlib.figures.summaries import bars, intervals, matrices
@@ -26,6 +26,7 @@ __all__ = [
     "panels",
     "scatter",
     "scatter_grid",
+    "shares",
     "spectra",
     "spectrograms",
     "surface",

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from geomlib.figures.style import MARKERS, array, new_figure, styled
+from geomlib.figures.style import STROKES, array, markers, new_figure, styled
 
 
 @styled
@@ -16,10 +16,8 @@ def bands(x: Any, groups: Mapping[str, Mapping[str, Tensor]], xlabel: str, ylabe
     for axis, (title, lines) in zip(axes[:, 0], groups.items(), strict=True):
         for index, (label, values) in enumerate(lines.items()):
             middle, low, high = array(values)
-            line = axis.plot(
-                array(x), middle, label=label, ls=("-", "--", ":", "-.")[index % 4], lw=1.6,
-                marker=MARKERS[index % len(MARKERS)], markersize=5, markevery=max(1, len(middle) // 8),
-            )[0]  # fmt: skip
+            style = markers(index, len(middle), 8, size=5)
+            [line] = axis.plot(array(x), middle, label=label, ls=STROKES[index % 4], lw=1.6, **style)
             axis.fill_between(array(x), low, high, color=line.get_color(), alpha=0.15, lw=0)
         axis.set(title=title, ylabel=ylabel)
         axis.legend(frameon=True, loc="best")

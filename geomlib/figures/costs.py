@@ -6,23 +6,21 @@ from typing import Any
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from geomlib.figures.style import MARKERS, array, new_figure, styled
+from geomlib.figures.style import array, markers, new_figure, styled
 
 
 @styled
 def cost_curves(
     groups: Mapping[str, Mapping[str, Sequence[Any]]], xlabel: str, ylabel: str, *, logx: bool = False
-) -> Figure:  # fmt: skip
+) -> Figure:
     """A panel a key, in each curves with bands: `(x, middle, low, high)`, each of its own length; logarithmic `y`."""
     figure, axes = new_figure(7.0, 4.4, 1, len(groups), sharey=True)
     for axis, (title, lines) in zip(axes[0], groups.items(), strict=True):
         for index, (label, line) in enumerate(lines.items()):
             x, middle, low, high = (array(part) for part in line)
-            drawn = axis.plot(
-                x, middle, label=label, lw=1.6, ls=("-", "--", "-.")[index % 3], marker=MARKERS[index % len(MARKERS)],
-                markersize=4, markevery=max(1, len(x) // 7),
-            )[0]  # fmt: skip
-            axis.fill_between(x, low, high, color=drawn.get_color(), alpha=0.15, lw=0)
+            stroke, style = ("-", "--", "-.")[index % 3], markers(index, len(x), 7)
+            [curve] = axis.plot(x, middle, label=label, lw=1.6, ls=stroke, **style)
+            axis.fill_between(x, low, high, color=curve.get_color(), alpha=0.15, lw=0)
         axis.set(title=title, xlabel=xlabel, yscale="log")
         if logx:
             axis.set_xscale("log")

@@ -12,7 +12,7 @@ from geomlib.figures.style import array, new_figure, styled
 @styled
 def montage(
     images: Tensor, row_labels: Sequence[str] = (), column_labels: Sequence[str] = (), title: str = ""
-) -> Figure:  # fmt: skip
+) -> Figure:
     """A grid of images `(R, C, 1 or 3, H, W)` in [0, 1], with labels beside the rows and above the columns."""
     rows, columns = images.shape[:2]
     size = min(7.5 / columns, 1.1)

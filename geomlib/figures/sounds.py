@@ -22,10 +22,15 @@ def spectrograms(
     for row in range(rows):
         for column in range(columns):
             axis = axes[row, column]
-            drawn = axis.imshow(
-                values[row, column], origin="lower", extent=(0, seconds, 0, kilohertz), aspect="auto", cmap="magma",
-                vmin=values.min(), vmax=values.max(),
-            )  # fmt: skip
+            picture = axis.imshow(
+                values[row, column],
+                origin="lower",
+                extent=(0, seconds, 0, kilohertz),
+                aspect="auto",
+                cmap="magma",
+                vmin=values.min(),
+                vmax=values.max(),
+            )
             axis.grid(False)
             axis.tick_params(labelsize=8)
             if row == 0:
@@ -33,5 +38,5 @@ def spectrograms(
         axes[row, 0].set_ylabel(row_labels[row], fontsize=10)
     figure.supxlabel("time in s", fontsize=10)
     figure.supylabel("frequency in kHz", fontsize=10)
-    figure.colorbar(drawn, ax=axes.ravel().tolist(), label="level in dB", aspect=40, pad=0.02)
+    figure.colorbar(picture, ax=axes.ravel().tolist(), label="level in dB", aspect=40, pad=0.02)
     return figure

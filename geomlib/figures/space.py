@@ -39,9 +39,7 @@ class _Scene:
         self.colours += [colour] * len(polygons)
 
     def drawn(self, zoom: float) -> Figure:
-        collection = Poly3DCollection(
-            self.polygons, facecolors=self.colours, edgecolors=self.colours, linewidths=0.2
-        )  # fmt: skip
+        collection = Poly3DCollection(self.polygons, facecolors=self.colours, edgecolors=self.colours, linewidths=0.2)
         # Limits are set below; those that it would find hold the unset ends of shorter polygons.
         self.axis.add_collection3d(collection, autolim=False)
         (x, y, z), (right, back, top) = self.low, self.high

@@ -13,6 +13,7 @@ from torch import Tensor
 
 Parameters = ParamSpec("Parameters")
 MARKERS = "osD^vPX*<>"
+STROKES = ("-", "--", ":", "-.")
 
 
 def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
@@ -22,15 +23,26 @@ def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
     def drawn(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Figure:
         settings = {
             "axes.prop_cycle": cycler(color=sns.color_palette("colorblind")),
-            "axes.titlesize": 11, "axes.labelsize": 11, "legend.fontsize": 9, "axes.grid": True, "grid.alpha": 0.4,
-            "figure.facecolor": "white", "axes.axisbelow": True, "svg.hashsalt": "geomlib",
-        }  # fmt: skip
+            "axes.titlesize": 11,
+            "axes.labelsize": 11,
+            "legend.fontsize": 9,
+            "axes.grid": True,
+            "grid.alpha": 0.4,
+            "figure.facecolor": "white",
+            "axes.axisbelow": True,
+            "svg.hashsalt": "geomlib",
+        }
         with mpl.rc_context(
             {**sns.axes_style("ticks"), **sns.plotting_context("notebook", font_scale=0.9), **settings}
         ):
             return draw(*args, **kwargs)
 
     return drawn
+
+
+def markers(index: int, points: int, shown: int, size: int = 4) -> dict[str, Any]:
+    """Options that tell curve number `index` from others without colour: `shown` markers, or so, on its `points`."""
+    return {"marker": MARKERS[index % len(MARKERS)], "markersize": size, "markevery": max(1, points // shown)}
 
 
 def array(values: Any) -> Any:

@@ -28,7 +28,7 @@ def matrices(
     scale = [array(matrix) for matrix in values.values()]
     low, high = (np.nanmin(scale) if low is None else low), (np.nanmax(scale) if high is None else high)
     for axis, (label, matrix) in zip(axes.flat, values.items(), strict=False):
-        drawn = axis.imshow(array(matrix), cmap="viridis", vmin=low, vmax=high, interpolation="nearest")
+        picture = axis.imshow(array(matrix), cmap="viridis", vmin=low, vmax=high, interpolation="nearest")
         axis.set(title=label)
         for side in (axis.xaxis, axis.yaxis):
             side.set_major_locator(MaxNLocator(integer=True))
@@ -43,7 +43,7 @@ def matrices(
         axis.set_xlabel(xlabel)
     for axis in axes[:, 0]:
         axis.set_ylabel(ylabel)
-    figure.colorbar(drawn, ax=axes.ravel().tolist(), shrink=0.9)
+    figure.colorbar(picture, ax=axes.ravel().tolist(), shrink=0.9)
     return figure
 
 
@@ -66,7 +66,7 @@ def bars(values: Mapping[str, Mapping[str, float]], ylabel: str, rotate: bool = 
 @styled
 def intervals(
     values: Mapping[str, Mapping[str, Sequence[float]]], nulls: Mapping[str, Mapping[str, float]], null: str
-) -> Figure:  # fmt: skip
+) -> Figure:
     """A panel a quantity, a row a key of the inner mappings: value with its interval; a cross for the `null` model."""
     figure, axes = new_figure(7.0, 1.4 + 0.28 * len(next(iter(values.values()))), 1, len(values), sharey=True)
     for axis, (quantity, rows) in zip(axes[0], values.items(), strict=True):

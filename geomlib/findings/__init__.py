@@ -2,6 +2,7 @@
 
 from geomlib.findings.claims import Interval
 from geomlib.findings.experiment import Experiment, open_experiment
+from geomlib.findings.paired import Paired, paired_test
 from geomlib.findings.results import DoesNotApply, Results, progress
 
-__all__ = ["DoesNotApply", "Experiment", "Interval", "Results", "open_experiment", "progress"]
+__all__ = ["DoesNotApply", "Experiment", "Interval", "Paired", "Results", "open_experiment", "paired_test", "progress"]

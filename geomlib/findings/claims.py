@@ -5,19 +5,18 @@ those of today are applied.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from geomlib.bootstrap import bootstrap_interval
-from geomlib.generators.catalogue import EMBEDDED
+from geomlib.generators.known import EMBEDDED
 from geomlib.generators.packaged import PACKAGED
 from geomlib.generators.published import PUBLISHED
+from geomlib.homogeneity import bootstrap_interval
 
 WORDS = {
-    "same direction": "the interval lies on the claimed side",
+    "same direction": "the interval lies on the claimed side, or a rule without an interval is met",
     "contradicted": "the interval lies on the other side",
     "undecided": "the interval holds both, or a rule without an interval is not met",
     "not comparable": "no control, another quantity, or fewer than ten units",
@@ -27,8 +26,7 @@ WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(NamedTuple):
     """A value with the two ends of its interval, 95 % unless said; ``f"{interval:.2f}"`` is ``0.67 (0.64 to 0.71)``."""
 
     value: float

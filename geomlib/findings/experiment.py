@@ -25,12 +25,16 @@ def open_experiment(
     weights: str = "",
     distance: str = "",
     device: str = "cpu",
+    otherwise: str = "",
 ) -> Experiment:
-    """Load what the parameters of a notebook name; an empty distance is the generator's own.
+    """Load what the parameters of a notebook name; an empty distance is the generator's own, or `otherwise` for none.
+
+    A generator that has none is measured by "stft" where it makes sounds `(C, L)`, else by "mse".
 
     Raises as `load_generator` and `load_distance`.
     """
     made = load_generator(generator, space=space, weights=weights or None, device=device, **generator_options(options))
     out = Results(results)
     out.network = kind_of(made.name)
-    return Experiment(made, load_distance(distance or made.default_distance, device=device), out)
+    named = distance or made.default_distance or otherwise
+    return Experiment(made, load_distance(named, device=device), out)

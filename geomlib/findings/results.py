@@ -1,4 +1,4 @@
-"""The verbs by which a notebook leaves its results: figures, numbers, arrays, comparisons, provenance.
+"""The verbs by which a notebook leaves its results: figures, numbers, arrays, claims, provenance.
 
 Everything is written at once, into one folder, and nothing in it depends on the time or the machine's paths. Outside a
 notebook the same verbs write the same files and display nothing.
@@ -13,28 +13,16 @@ import os
 import sys
 import time
 import wave
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from geomlib._progress import Progress
 from geomlib.findings.claims import Interval, verdict
-from geomlib.generators.packaged import PACKAGED
 
 PROGRESS_FILE = "GEOMLIB_PROGRESS"  # environment variable; set by the runner, read by the notebook's kernel
-VERDICTS = (
-    "closed form",
-    "confirmed",
-    "not confirmed",
-    "same direction",
-    "not the same direction",
-    "contradicted",
-    "undecided",
-    "tested",
-    "not comparable",
-    "not yet judged",
-)
 COMPARISON = ("claim", "authors", "source", "ours", "verdict")
 
 
@@ -200,40 +188,6 @@ class Results:
         header = ["Claim", "Authors' working value", "Source", "Ours", "Verdict"]
         _show_table(caption, header, [[row[key] for key in COMPARISON] for row in self.summary["comparison"]])
 
-    def compare(self, rows: Sequence[Mapping[str, Any]], *, caption: str = "The paper and this run") -> None:
-        """Show and store a table: what the paper says, what this run finds, and the verdict.
-
-        Args:
-            rows: each with the keys of ``COMPARISON``: claim, authors (working value or None), source (where they say
-                it), ours, verdict (one of ``VERDICTS``).
-            caption: what the table compares.
-
-        Raises:
-            ValueError: a key missing or unknown, or a verdict that is not one of ``VERDICTS``.
-            FloatingPointError: a value that is not finite.
-        """
-        plain = []
-        for row in rows:
-            if set(row) != set(COMPARISON):
-                raise ValueError(f"comparison row: expected the keys {', '.join(COMPARISON)}; got {', '.join(row)}")
-            if row["verdict"] not in VERDICTS:
-                raise ValueError(f"verdict {row['verdict']!r}: expected one of {', '.join(VERDICTS)}")
-            plain.append({key: _plain(key, row[key]) for key in COMPARISON})
-        self.summary["comparison"] += plain
-        self._write()
-        header = ["Claim", "Authors' working value", "Source", "Ours", "Verdict"]
-        _show_table(caption, header, [[row[key] for key in COMPARISON] for row in plain])
-
-    @staticmethod
-    def judge(generator: Any, holds: bool) -> str:
-        """The verdict on anisotropy or homogeneity: "not yet judged" for a packaged network, else the one that holds.
-
-        The rules of today are passed by most control networks, too.  Networks that others trained wait for better ones.
-        """
-        if generator.name in PACKAGED:
-            return "not yet judged"
-        return "same direction" if holds else "not the same direction"
-
     def table(self, caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Show a table; what later work needs of it goes into the summary by `number`.
 
@@ -243,6 +197,17 @@ class Results:
             rows: words, numbers (shown with four digits), None for no value.
         """
         _show_table(caption, header, rows)
+
+    def records(self, caption: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Show a table whose header are the keys of its rows; a key that a row lacks is no value.
+
+        Args:
+            caption: what it shows.
+            rows: words, numbers (shown with four digits), None for no value, by column.
+        """
+        rows = list(rows)
+        header = list(dict.fromkeys(key for row in rows for key in row))
+        _show_table(caption, header, [[row.get(key) for key in header] for row in rows])
 
     def does_not_apply(self, reason: str) -> None:
         """Record why this experiment has no meaning for this generator, and end the notebook there, without error.
@@ -282,7 +247,7 @@ class Results:
         (self.folder / "summary.json").write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
-def progress(label: str) -> Callable[[int, int], None]:
+def progress(label: str) -> Progress:
     """A callable ``(done, total)`` that shows how far a computation is, and leaves nothing in the notebook.
 
     In a run it reaches the terminal through the runner; in a notebook or a terminal it updates one line.
@@ -310,7 +275,9 @@ def _told(ours: Any) -> Any:
 
 
 def _plain(key: str, value: Any) -> Any:
-    """The value as JSON knows it: Python numbers, words, truths, None, and lists of them."""
+    """The value as JSON knows it: Python numbers, words, truths, None, and lists of them, as of an interval."""
+    if isinstance(value, Interval):
+        value = [value.value, value.low, value.high]
     if hasattr(value, "tolist"):  # numpy and torch, scalar or short list
         value = value.tolist()
     if isinstance(value, list | tuple):
@@ -348,6 +315,7 @@ def _show_table(caption: str, header: Sequence[str], rows: Sequence[Sequence[Any
     def text(value: Any) -> str:
         if value is None:
             return "–"
+        value = value.item() if hasattr(value, "item") else value  # a scalar of torch or numpy
         return html.escape(f"{value:.4g}" if isinstance(value, float) else str(value))
 
     head = "".join(f'<th scope="col">{text(cell)}</th>' for cell in header)

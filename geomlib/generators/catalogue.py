@@ -1,21 +1,19 @@
 """Generators by name: embedded, packaged, published, analytic, or anyone's own factory."""
 
 import contextlib
-import dataclasses
-import hashlib
 import importlib
 import importlib.util
 import inspect
-import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from geomlib._checks import check_choice
+from geomlib._files import WEIGHTS, sha256
 from geomlib._literals import convert
 from geomlib._state import isolated
 from geomlib.generators import analytic
@@ -25,18 +23,11 @@ from geomlib.generators.archives import packaged_state
 from geomlib.generators.checkpoints import load_state, read_state
 from geomlib.generators.download import local_path
 from geomlib.generators.interface import Generator
+from geomlib.generators.known import ANALYTIC, EMBEDDED, card
 from geomlib.generators.packaged import PACKAGED, Packaged
 from geomlib.generators.published import PUBLISHED
-from geomlib.generators.spaces import AUDIO, SPACES, as_generator
+from geomlib.generators.spaces import as_generator
 
-WEIGHTS = Path(__file__).parent.parent / "weights"
-# Embedded generators, each with its default distance.
-EMBEDDED = {
-    "shapes-dcgan": "st-lpips-alex",
-    "shapes-stylegan2": "st-lpips-alex",
-    "shapes-biggan": "st-lpips-alex",
-    "tones-wavegan": "stft",
-}
 # The settings of the paper where they are not the default ones; StyleGAN's truncation is that of the space "z".
 PAPER_OPTIONS: dict[str, dict[str, Any]] = {
     "bigbigan": {"size": 256},
@@ -44,26 +35,7 @@ PAPER_OPTIONS: dict[str, dict[str, Any]] = {
     "stylegan": {"truncation": 0.7},
     "stylegan2": {"size": 256},
 }
-ANALYTIC: dict[str, Callable[..., Generator]] = {
-    factory.__name__: factory for factory in (analytic.linear, analytic.sphere, analytic.torus, analytic.normalised)
-}
-
-
 SIMPLE = re.compile(r"(typing\.)?(Optional\[)?(bool|int|float|str)( \| None|\])?")  # types that options are checked for
-
-
-def card(name: str) -> dict[str, Any]:
-    """What is known of an embedded or packaged network: where it is from, data, training, licence, quality.
-
-    Raises `FileNotFoundError` for any other.
-    """
-    if name in PACKAGED:
-        return dataclasses.asdict(PACKAGED[name])
-    path = WEIGHTS / f"{name}.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"name: no card {path}")
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
 
 
 def told(generator: Generator) -> str:
@@ -94,10 +66,10 @@ def load_object(spec: str, what: str) -> Any:
             module = importlib.import_module(source)
         except ModuleNotFoundError as error:
             raise ValueError(f"{what}: cannot import {source!r} (from {spec!r}): {error}") from error
-    found = getattr(module, name, None)
-    if found is None:
+    value = getattr(module, name, None)
+    if value is None:
         raise ValueError(f"{what}: {source} has no function {name!r}")
-    return found
+    return value
 
 
 def load_factory(spec: str, what: str) -> Callable[..., Any]:
@@ -105,17 +77,18 @@ def load_factory(spec: str, what: str) -> Callable[..., Any]:
     return _factory(load_object(spec, what), spec, what)
 
 
-def _factory(found: Any, spec: str, what: str) -> Callable[..., Any]:
-    if not callable(found):
+def _factory(value: Any, spec: str, what: str) -> Callable[..., Any]:
+    if not callable(value):
         source, _, name = spec.rpartition(":")
         raise ValueError(f"{what}: {source} has no function {name!r}")
-    return found  # type: ignore[no-any-return]
+    return value  # type: ignore[no-any-return]
 
 
 def source_files(spec: str, weights: str = "", what: str = "generator") -> list[Path]:
     """The files that a generator or distance is made from, besides geomlib's own modules.
 
-    Raises `FileNotFoundError` for a packaged or published generator that is not in the cache.
+    Raises:
+        FileNotFoundError: a packaged or published generator that is not in the cache.
     """
     embedded = WEIGHTS / f"{spec}.safetensors"
     files = [Path(weights)] if weights else [embedded] if embedded.is_file() else []
@@ -125,26 +98,6 @@ def source_files(spec: str, weights: str = "", what: str = "generator") -> list[
         files = [packaged_path(spec)]
     source = spec.rpartition(":")[0]
     return [*files, Path(source)] if source.endswith(".py") else files
-
-
-class Defaults(NamedTuple):
-    """Spaces of a generator, the default one first, and its default distance."""
-
-    spaces: tuple[str, ...]
-    distance: str
-
-
-def known_defaults(source: str) -> Defaults | None:
-    """What the catalogue knows of a network without loading it; None for what is not listed with its weights."""
-    if source in EMBEDDED:
-        known = card(source)
-        architecture, distance = known["architecture"], known.get("default_distance", EMBEDDED[source])
-    elif source in PACKAGED or source in PUBLISHED:
-        entry = PACKAGED.get(source) or PUBLISHED[source]
-        architecture, distance = entry.architecture, entry.distance
-    else:
-        return None
-    return Defaults(SPACES.get(architecture, ("z",)), distance or ("stft" if architecture in AUDIO else ""))
 
 
 def _embedded(name: str, space: str, weights: str | Path | None, options: dict[str, Any]) -> Generator:
@@ -227,7 +180,7 @@ def _made(
     if space and space != generator.space:
         raise ValueError(f"space: {source} was asked for {space!r} and made a generator of {generator.space!r}")
     if weights and Path(weights).is_file():
-        generator.checkpoint = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+        generator.checkpoint = sha256(Path(weights))
     return generator
 
 
@@ -259,13 +212,28 @@ def load_generator(
 ) -> Generator:
     """A generator by catalogue name, `"path/to/file.py:factory"` or `"package.module:factory"`.
 
-    `space` is one of the generator's `spaces` ("": the default one); `options` of embedded, packaged and published
-    generators are those of `spaces.as_generator`. A factory is called with `options`, and with `space` and `weights`
-    where they are given, and returns a `Generator`; in its place can stand a `Packaged` that names an architecture.
-    The result's `spec` holds what is needed to build it anew.
+    A factory is called with `options`, and with `space` and `weights` where they are given, and returns a `Generator`;
+    in its place can stand a `Packaged` that names an architecture.  The result's `spec` holds what is needed to build
+    it anew.
 
-    Raises `ValueError` for an unknown name, space or option, `FileNotFoundError` for a missing file (nothing is
-    downloaded here), `FloatingPointError` for weights that are not finite.
+    Args:
+        source: the name, or where the factory is.
+        space: one of the generator's `spaces`; "" is the default one.
+        weights: a checkpoint in place of the generator's own.
+        device: where the network is.
+        dtype: its precision, and that of the latents.
+        options: of a factory, or as in `spaces.as_generator`.
+
+    Raises:
+        ValueError: an unknown name, space or option.
+        FileNotFoundError: a missing file (nothing is downloaded here).
+        FloatingPointError: weights that are not finite.
+
+    Example:
+        >>> import geomlib
+        >>> G = geomlib.load_generator("shapes-dcgan")
+        >>> G(G.sample(2, seed=0)).shape
+        torch.Size([2, 3, 64, 64])
     """
     if source in EMBEDDED:
         generator = _embedded(source, space, weights, options)
@@ -274,7 +242,7 @@ def load_generator(
     elif source in PUBLISHED:
         generator = _published(source, space, weights, options)
     elif source in ANALYTIC:
-        generator = _made(source, ANALYTIC[source], space, weights, options)
+        generator = _made(source, getattr(analytic, source), space, weights, options)
     elif ":" in source:
         declared = load_object(source, "generator")
         if isinstance(declared, Packaged):
@@ -285,6 +253,6 @@ def load_generator(
         packaged = [name for name, entry in PACKAGED.items() if entry.architecture]
         names = ", ".join([*EMBEDDED, *packaged, *ANALYTIC, *PUBLISHED])
         raise ValueError(f"generator: expected one of {names} or file.py:factory, got {source!r}")
-    given = {"space": space, "weights": str(weights) if weights else ""}
-    generator.spec = {"source": source, **options, **{key: value for key, value in given.items() if value}}
+    generator.spec = {"source": source, **options}
+    generator.spec |= ({"space": space} if space else {}) | ({"weights": str(weights)} if weights else {})
     return generator.to(device, dtype)

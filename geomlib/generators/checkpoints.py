@@ -11,7 +11,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -19,8 +19,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from geomlib._checks import check_finite
+from geomlib.generators.envelope import EXPANSION, check_file
 
-EXPANSION = 2  # what is unpacked, in units of the file's size: torch.save does not compress
 SLACK = 1 << 24  # bytes: small files may hold expanded tensors
 PICKLE_LIMIT = 1 << 22  # bytes: a thousand tensors take about a tenth of a megabyte
 
@@ -45,6 +45,8 @@ _TELLING_KEYS = {
     "mlp": "fc4.",
     "ctgan": "conv6.1.",
 }
+
+_Module = TypeVar("_Module", bound=nn.Module)
 
 
 class _Settings:
@@ -113,14 +115,21 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], name: str) -> Non
     }
     if any(differences.values()):
         counts = "; ".join(
-            f"{len(found)} {what} ({', '.join(found[:3])}{', ...' if len(found) > 3 else ''})"
-            for what, found in differences.items() if found
-        )  # fmt: skip
+            f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+            for what, keys in differences.items()
+            if keys
+        )
         likely = likely_architecture(state)
         if likely and likely == likely_architecture(expected):
             likely += " of another configuration"
         hint = f"; the file looks like {likely}" if likely else ""
         raise ValueError(f"weights: not a checkpoint of {name}: of {len(expected)} tensors {counts}{hint}")
+
+
+def trained(module: _Module, state: Mapping[str, Tensor], device: str | torch.device, dtype: torch.dtype) -> _Module:
+    """A module with the weights of a trained one, in eval mode, its parameters without gradient."""
+    module.load_state_dict(state)
+    return module.to(device=device, dtype=dtype).eval().requires_grad_(False)
 
 
 def state_hash(state: Mapping[str, Tensor]) -> str:
@@ -134,60 +143,8 @@ def state_hash(state: Mapping[str, Tensor]) -> str:
 
 def likely_architecture(keys: Mapping[str, object]) -> str:
     """Name of the published architecture that a state dict belongs to, by the beginning of a telling key, or ""."""
-    found = (name for name, start in _TELLING_KEYS.items() if any(key.startswith(start) for key in keys))
-    return next(found, "")
-
-
-def check_file(path: Path) -> str:
-    """The format of a file, "safetensors", "zip" or "pickle", by its first bytes, its envelope checked.
-
-    Raises `FileNotFoundError` for no file, `ValueError` for one that is damaged, hostile or no checkpoint.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"weights: no file {path}")
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(512)
-    if not start:
-        raise ValueError(f"weights: {path} is empty")
-    if start[8:9] == b"{":
-        header = int.from_bytes(start[:8], "little")
-        if header > size - 8:
-            raise ValueError(f"weights: {path} declares a header of {header} bytes and has {size}; damaged or cut off")
-        return "safetensors"
-    if start.startswith(b"PK\x03\x04"):
-        _check_archive(path, size)
-        return "zip"
-    if start[257:262] == b"ustar":
-        raise ValueError(f"weights: {path} is a tar archive, not a checkpoint that can be read safely")
-    if start[0] == 0x80 and len(start) > 1 and start[1] <= 5:
-        return "pickle"
-    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<!--", b"<?xml")):
-        raise ValueError(f"weights: {path} is an HTML page, not a checkpoint; probably an error page of the download")
-    raise ValueError(f"weights: {path} is neither safetensors nor from torch.save; it begins with {start[:20]!r}")
-
-
-def _check_archive(path: Path, size: int) -> None:
-    """Refuse an archive that is cut off, unpacks to more than the file, or has names that lead elsewhere."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except Exception as error:
-        raise ValueError(f"weights: {path} is damaged or cut off ({error})") from error
-    declared = sum(entry.file_size for entry in entries)
-    if declared > EXPANSION * size:
-        raise ValueError(f"weights: {path} has {size} bytes and unpacks to {declared}; no checkpoint does that")
-    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise ValueError(
-            f"weights: {path} is compressed, and checkpoints are not; unpack it, if a checkpoint is inside"
-        )
-    names = [entry.filename for entry in entries]
-    strange = [name for name in names if re.search(r"^/|^[A-Za-z]:|\\|(^|/)\.\.(/|$)", name)]
-    if strange:
-        raise ValueError(f"weights: {path} holds a name that leads elsewhere, {strange[0][:100]!r}; no checkpoint does")
-    if len(set(names)) < len(names):
-        raise ValueError(f"weights: {path} holds two files of one name; no checkpoint does")
+    fitting = (name for name, start in _TELLING_KEYS.items() if any(key.startswith(start) for key in keys))
+    return next(fitting, "")
 
 
 def _load_pickle(path: Path, file_format: str) -> object:

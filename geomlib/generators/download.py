@@ -4,34 +4,19 @@ The folder is `GEOMLIB_CACHE`, or the platform's cache folder of geomlib. Nothin
 comes from a server. Beside a checkpoint stands its SHA-256 as it was on first use, in `<file>.sha256`.
 """
 
-import hashlib
 import logging
-import os
 import re
-import secrets
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
-import platformdirs
-
 from geomlib._checks import check_choice
-from geomlib.generators.checkpoints import check_file
+from geomlib._files import cache_folder, sha256, written_whole
+from geomlib.generators.envelope import check_file
 from geomlib.generators.published import PUBLISHED, Published
-
-Progress = Callable[[int, int], None]  # bytes so far, bytes in all (0 where the server does not say)
 
 TIMEOUT = 30.0  # seconds without an answer
 CHUNK = 1 << 20  # bytes
 
 logger = logging.getLogger(__name__)
-
-
-def cache_folder() -> Path:
-    """The folder of downloaded checkpoints; it need not exist."""
-    if given := os.environ.get("GEOMLIB_CACHE"):
-        return Path(given)
-    return platformdirs.user_cache_path("geomlib", appauthor=False)
 
 
 def status(name: str, folder: Path | None = None) -> str:
@@ -72,11 +57,11 @@ def local_path(name: str, folder: Path | None = None) -> Path:
     return path
 
 
-def fetch(name: str, folder: Path | None = None, progress: Progress | None = None) -> Path:
+def fetch(name: str, folder: Path | None = None, progress: bool = False) -> Path:
     """The checkpoint of a published generator, downloaded unless it is in the cache folder already.
 
     It is written under a temporary name, checked (size, format, SHA-256) and renamed when whole; on any error nothing
-    is left behind. `progress` is called with the bytes so far and the bytes in all.
+    is left behind. `progress` shows a bar in the terminal.
 
     Raises:
         FileNotFoundError: there is no address, or one for a browser only; the message says what to do by hand.
@@ -93,12 +78,7 @@ def fetch(name: str, folder: Path | None = None, progress: Progress | None = Non
         raise FileNotFoundError(f"{name}: no public file; {by_hand}")
     if entry.url is None or entry.needs_browser:
         raise FileNotFoundError(f"{name}: cannot be downloaded from here; get {by_hand}")
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        part.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    try:
+    with written_whole(path) as part:
         _download(entry.url, part, progress, f"{name}: download failed", by_hand)
         try:
             check_file(part)
@@ -106,39 +86,7 @@ def fetch(name: str, folder: Path | None = None, progress: Progress | None = Non
             reason = str(error).replace(str(part), "what came")
             raise ValueError(f"{name}: download failed; {reason}; get {by_hand}") from error
         _check_hash(entry, part, path)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return path
-
-
-def show_progress(done: int, total: int) -> None:
-    """Write a line to stderr that counts megabytes; for `fetch`."""
-    share = f" of {total / 1e6:.1f} MB ({done / total:.0%})" if total else " MB"
-    sys.stderr.write(f"\r{done / 1e6:.1f}{share}" + ("\n" if done == total else ""))
-    sys.stderr.flush()
-
-
-class _Counter:
-    """What pooch calls a progress bar: counts the bytes, and passes them on."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self.progress = progress
-        self.total = self.done = 0  # pooch sets the total; 0 where the server does not say
-
-    def update(self, size: int) -> None:
-        # pooch counts the last chunk as a whole one, and all bytes once more at the end.
-        size = min(size, self.total - self.done) if self.total else size
-        self.done += size
-        if self.progress and size:
-            self.progress(self.done, self.total)
-
-    def reset(self) -> None:
-        """The count goes on."""
-
-    def close(self) -> None:
-        if self.progress and not self.total:
-            self.progress(self.done, self.done)
 
 
 def _entry(name: str) -> Published:
@@ -150,26 +98,15 @@ def _place(entry: Published, folder: Path | None) -> Path:
     return (cache_folder() if folder is None else Path(folder)) / entry.file
 
 
-def _cannot_write(path: Path, error: OSError) -> OSError:
-    reason = error.strerror or type(error).__name__
-    return OSError(error.errno, f"cannot write to the cache folder {path.parent} ({reason}); set GEOMLIB_CACHE")
-
-
-def _download(url: str, part: Path, progress: Progress | None, failed: str, by_hand: str) -> None:
+def _download(url: str, part: Path, progress: bool, failed: str, by_hand: str) -> None:
     """Write what the address gives to `part`; redirects are followed."""
     import requests
     from pooch import HTTPDownloader
 
-    counter = _Counter(progress)
     try:
-        HTTPDownloader(progressbar=counter, chunk_size=CHUNK, timeout=TIMEOUT)(url, str(part), None)
+        HTTPDownloader(progressbar=progress, chunk_size=CHUNK, timeout=TIMEOUT)(url, str(part), None)
     except (requests.RequestException, ValueError) as error:
         raise ConnectionError(f"{failed} ({_reason(error)}); get {by_hand}") from error
-    except OSError as error:
-        raise _cannot_write(part, error) from error
-    size = part.stat().st_size
-    if size < counter.total:
-        raise ConnectionError(f"{failed} (it broke off after {size} of {counter.total} bytes); get {by_hand}")
 
 
 def _reason(error: Exception) -> str:
@@ -181,14 +118,13 @@ def _reason(error: Exception) -> str:
     if isinstance(error, requests.Timeout):
         return f"no answer within {TIMEOUT:g} s"
     # Beneath several layers of wrapping stands what the system said, or how many bytes are wanting.
-    found = re.search(r"\[Errno -?\d+\] ([^'\")]+)|IncompleteRead\(([^)]*)\)", str(error))
-    return next(filter(None, found.groups())) if found else str(error).split("\n")[0][:200]
+    match = re.search(r"\[Errno -?\d+\] ([^'\")]+)|IncompleteRead\(([^)]*)\)", str(error))
+    return next(filter(None, match.groups())) if match else str(error).split("\n")[0][:200]
 
 
 def _check_hash(entry: Published, file: Path, path: Path) -> None:
     """Compare the SHA-256 of `file`, which stands or will stand at `path`, with what is known of it; record it."""
-    with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    digest = sha256(file)
     if not digest.startswith(entry.sha256):
         raise ValueError(
             f"weights: {entry.name}: {path} is not the published file: its SHA-256 begins with {digest[:12]} instead "

@@ -54,8 +54,9 @@ class Generator:
     `world` says whose known factors the outputs show: "shapes" (images like those of `worlds.shapes`, 3 x 64 x 64),
     "tones" (sounds like those of `worlds.tones`), or None: no factors are known.
 
-    Raises `ValueError` for another world, and for a module in training mode, or a callable that holds one (in a
-    closure, an attribute or a global): batch statistics would tie the samples of a batch together.
+    Raises:
+        ValueError: another world, or a module in training mode, or a callable that holds one (in a closure, an
+            attribute or a global): batch statistics would tie the samples of a batch together.
     """
 
     checkpoint: str = ""  # SHA-256 of the file that `load_generator` handed to a factory
@@ -87,8 +88,14 @@ class Generator:
             raise ValueError(f"size: expected a positive integer, and an output_range (images), got {size!r}")
         check_choice("space", space or spaces[0], spaces)
         check_choice("world", world, (*WORLDS, None))
-        self.module, self.latent_dim, self.output_range, self.clamp = module, latent_dim, output_range, clamp
-        self.size, self.spaces, self.space, self.deterministic = size, spaces, space or spaces[0], deterministic
+        self.module = module
+        self.latent_dim = latent_dim
+        self.output_range = output_range
+        self.clamp = clamp
+        self.size = size
+        self.spaces = spaces
+        self.space = space or spaces[0]
+        self.deterministic = deterministic
         self.world = world
         self.sampler = sampler or _normal(latent_dim)
         self.name = name or type(module).__name__
@@ -116,8 +123,10 @@ class Generator:
     def sample(self, count: int, seed: int) -> Tensor:
         """Latents `(count, n)` from the generator's own distribution, the same for a seed on every device.
 
-        They are the first of every larger `count`. Raises `ValueError` for a sampler that does not give what it is
-        asked for, or gives the same again.
+        They are the first of every larger `count`.
+
+        Raises:
+            ValueError: a sampler that does not give what it is asked for, or gives the same again.
         """
         random, sampler = torch.Generator().manual_seed(seed), f"sampler of {self.name}"
         parts: list[Tensor] = []

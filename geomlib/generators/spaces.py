@@ -14,16 +14,9 @@ from geomlib.generators.architectures.stylegan import StyleGAN
 from geomlib.generators.architectures.stylegan2 import StyleGAN2
 from geomlib.generators.architectures.tutorial_dcgan import ConditionalDCGAN
 from geomlib.generators.interface import Generator, Sampler
+from geomlib.generators.known import AUDIO, SPACES
 from geomlib.generators.views import ClassView, LabelView, StyleView
 
-# The first space of each is the default; what is not here has the space "z" alone.
-SPACES = {
-    "stylegan": ("z", "w", "w+"),
-    "stylegan2": ("z", "w", "w+"),
-    "biggan_deep": ("all", "noise", "class"),
-    "conditional_dcgan": ("noise", "all"),
-}
-AUDIO = ("wavegan", "ctgan")
 _STYLE_OPTIONS = ("size", "truncation", "mean_style", "noise", "noise_seed", "w_sampling")
 # What is not here has the option `size` alone.
 OPTIONS: dict[str, tuple[str, ...]] = {

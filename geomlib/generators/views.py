@@ -49,7 +49,8 @@ class StyleView(View):
     def draw_noise(self, like: Tensor) -> list[Tensor] | None:
         """New maps `(B, 1, s, s)` for a batch of latents; None where the noise is fixed.
 
-        Raises `RuntimeError` under `vmap`, where each sample of the batch would have to draw for itself.
+        Raises:
+            RuntimeError: under `vmap`, where each sample of the batch would have to draw for itself.
         """
         if self.random is None:
             return None

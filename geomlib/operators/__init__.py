@@ -1,12 +1,8 @@
 """`H v` at one latent without the matrix: the metric, and the Hessian of any objective of the image."""
 
 from geomlib.operators.base import Operator
-from geomlib.operators.hessian import (
-    METHODS,
-    FiniteDifferenceOperator,
-    HessianOperator,
-    metric_operator,
-)
+from geomlib.operators.hessian import FiniteDifferenceOperator, HessianOperator
+from geomlib.operators.methods import METHODS, metric_operator
 from geomlib.operators.pullback import PullbackOperator
 
 __all__ = [

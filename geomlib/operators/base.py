@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch import Tensor
 from geomlib._checks import check_choice, check_finite, check_matrix
 from geomlib._state import isolated
 from geomlib.derivatives.jacobian import PRECISIONS, arithmetic
-from geomlib.derivatives.tiling import Footprint, Plan, footprint, make_plan
+from geomlib.derivatives.tiling import Footprint, Tiling, make_tiling
 from geomlib.generators.interface import Generator
 
 if TYPE_CHECKING:
@@ -25,32 +25,45 @@ class Operator(ABC):
     The network runs in `dtype` on `device`; vectors come back in the dtype and on the device in which they are given.
     """
 
-    second_order, smallest_tile = False, 4
+    tiling: Tiling
 
-    @isolated()
-    def __init__(self, generator: Generator, z: Tensor, *, plan: Plan | None = None, **limits: Any) -> None:
-        """Common to all: a plan, or the `tile`, `memory` and `precision` to make one from (`metric_operator`)."""
+    def __init__(self, generator: Generator, z: Tensor, precision: str = "full") -> None:
+        """Check what all have in common; who inherits makes the tiling once it knows what it needs."""
         check_matrix("z", z[None] if z.ndim == 1 else z, generator.latent_dim)
         if z.ndim != 1:
             raise ValueError(f"z: expected one latent ({generator.latent_dim},), got {tuple(z.shape)}")
         check_finite("z", z)
-        check_choice("precision", limits.get("precision", "full"), PRECISIONS)
-        self.generator = generator
+        check_choice("precision", precision, PRECISIONS)
+        self.generator, self.precision = generator, precision
         self.z = z.detach().to(generator.device, generator.dtype)
         self.device, self.dtype, self.shape = generator.device, generator.dtype, (len(z), len(z))
-        if plan is None:
-            sizes = self._footprint()
-            if getattr(generator, "deterministic", True):
-                check_repeats(self._map, self.z, sizes.random)
-            plan = make_plan(
-                sizes, len(z), self.device, self.smallest_tile, **limits, second_order=self.second_order
-            )  # fmt: skip
-        self.plan = plan
+
+    def _make_tiling(self, sizes: Footprint, **limits: Any) -> Tiling:
+        """The tiling for what one sample takes (`make_tiling`), once it is sure that it repeats."""
+        if getattr(self.generator, "deterministic", True):
+            check_repeats(self._map, self.z, sizes.random)
+        return make_tiling(sizes, len(self.z), self.device, **limits)
+
+    @abstractmethod
+    def at(self, z: Tensor) -> Self:
+        """The same operator at another latent `(n,)`, with what was learnt here: the tile, and the route to `J v`."""
+
+    def settings(self) -> dict[str, str]:
+        """How products are computed: tile, block, memory and precision."""
+        tiling = self.tiling
+        numbers = {"tile": tiling.tile, "block": tiling.block, "memory": tiling.memory}
+        return {key: str(value) for key, value in numbers.items()} | {"precision": self.precision}
+
+    def run_tile(self) -> int:
+        """Compute one tile of the matrix, to see what it takes; the number of its columns."""
+        basis = torch.eye(len(self.z), dtype=self.dtype)[:, : self.tiling.tile]
+        self.matmat(basis)  # back from the device, so that it has been waited for
+        return basis.shape[1]
 
     @property
     def rounding(self) -> float:
         """Eight units of rounding of the arithmetic in use: the error of one product, as a share of the largest."""
-        return 8 * max(torch.finfo(self.dtype).eps, PRECISIONS[self.plan.precision])
+        return 8 * max(torch.finfo(self.dtype).eps, PRECISIONS[self.precision])
 
     @property
     def dense_rounding(self) -> float:
@@ -64,9 +77,6 @@ class Operator(ABC):
     @abstractmethod
     def _map(self, z: Tensor) -> Tensor:
         """What is differentiated, at one latent."""
-
-    def _footprint(self) -> Footprint:
-        return footprint(self._map, self.z)
 
     def matvec(self, v: Tensor) -> Tensor:
         """`H v`, `(n,)`."""

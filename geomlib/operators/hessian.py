@@ -1,8 +1,7 @@
-"""The metric tensor as an operator: products `H v` without the matrix, and the matrix where it is wanted.
+"""The Hessian of a distance to the image at a latent, or of any objective of it, by two differentiations.
 
-`PullbackOperator` needs first derivatives of the generator only.  `HessianOperator` differentiates twice, and
-`FiniteDifferenceOperator` takes differences of the gradient: the methods of Wang & Ponce 2021 (section 2 and appendix).
-All three are the same matrix at `z`, factor 2 included.
+`HessianOperator` goes backward twice, and `FiniteDifferenceOperator` takes differences of the gradient: the methods of
+Wang & Ponce 2021 (section 2 and appendix).  Both are the same matrix at `z`, factor 2 included.
 """
 
 from functools import cached_property
@@ -11,15 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from geomlib._checks import check_choice
 from geomlib._state import isolated
 from geomlib.derivatives.jacobian import arithmetic, check_twice_differentiable, difference_step, vjp_rows
+from geomlib.derivatives.tiling import footprint
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
 from geomlib.operators.base import Objective, Operator, gradient_at
-from geomlib.operators.pullback import PullbackOperator
-
-__all__ = ["FiniteDifferenceOperator", "HessianOperator", "Operator", "PullbackOperator", "metric_operator"]
 
 
 class HessianOperator(Operator):
@@ -28,11 +24,30 @@ class HessianOperator(Operator):
     `objective` is a `Distance`, or takes images `(1, ...)` to one number, for example the activation of a unit.
     """
 
-    second_order = True
-
-    def __init__(self, generator: Generator, z: Tensor, objective: Distance | Objective, **limits: Any) -> None:
+    @isolated()
+    def __init__(
+        self,
+        generator: Generator,
+        z: Tensor,
+        objective: Distance | Objective,
+        *,
+        tile: int | None = None,
+        memory: str | int | None = None,
+        precision: str = "full",
+        like: "HessianOperator | None" = None,
+    ) -> None:
+        """`tile`, `memory` and `precision` are those of `metric_operator`; `like` is what `at` belongs to."""
+        super().__init__(generator, z, precision)
         self.objective = objective
-        super().__init__(generator, z, **limits)
+        if like is None:
+            sizes = footprint(self._map, self.z)
+            self.tiling = self._make_tiling(sizes, smallest_tile=4, tile=tile, memory=memory, second_order=True)
+        else:
+            self.tiling = like.tiling
+
+    def at(self, z: Tensor) -> "HessianOperator":
+        """The same operator at another latent `(n,)`, with the tile that fits."""
+        return HessianOperator(self.generator, z, self.objective, precision=self.precision, like=self)
 
     @cached_property
     def _scalar(self) -> Objective:
@@ -48,14 +63,14 @@ class HessianOperator(Operator):
 
     @cached_property
     def _graph(self) -> tuple[Tensor, Tensor]:
-        point, gradient = gradient_at(self._map, self.z, self.plan.precision)
+        point, gradient = gradient_at(self._map, self.z, self.precision)
         check_twice_differentiable(gradient)
         return point, gradient
 
     def _products(self, rows: Tensor) -> Tensor:
         point, gradient = self._graph
-        with arithmetic(self.plan.precision):
-            return self.plan.run(lambda part: vjp_rows(gradient, point, part), rows)
+        with arithmetic(self.precision):
+            return self.tiling.run(lambda part: vjp_rows(gradient, point, part), rows)
 
 
 class FiniteDifferenceOperator(HessianOperator):
@@ -78,18 +93,26 @@ class FiniteDifferenceOperator(HessianOperator):
         absolute_step: float | None = None,
         **limits: Any,
     ) -> None:
+        """`limits` are those of `HessianOperator`."""
         if not getattr(generator, "deterministic", True):
             raise ValueError(
                 "generator: its noise is drawn anew in each call, which differences take for the derivative; load it "
                 "with fixed noise, or use method='backward'"
             )
         super().__init__(generator, z, objective, **limits)
+        self._steps = {"relative_step": relative_step, "absolute_step": absolute_step}
         if absolute_step is None:
             relative = difference_step(self.dtype) if relative_step is None else relative_step
             absolute_step = relative * (float(self.z.norm()) or 1.0)
         self.step = absolute_step
         if not self.step > 0:
             raise ValueError(f"relative_step, absolute_step: expected positive numbers, got a step of {self.step:g}")
+
+    def at(self, z: Tensor) -> "FiniteDifferenceOperator":
+        """The same operator at another latent `(n,)`; a relative step follows its length."""
+        return FiniteDifferenceOperator(
+            self.generator, z, self.objective, **self._steps, precision=self.precision, like=self
+        )
 
     def _products(self, rows: Tensor) -> Tensor:
         return torch.stack([self._difference(row) for row in rows])
@@ -99,32 +122,7 @@ class FiniteDifferenceOperator(HessianOperator):
         if not length:
             return torch.zeros_like(v)
         ahead, behind = (
-            gradient_at(self._map, self.z + sign * self.step / length * v, self.plan.precision, graph=False)[1]
+            gradient_at(self._map, self.z + sign * self.step / length * v, self.precision, graph=False)[1]
             for sign in (1, -1)
         )
         return (ahead - behind) * (length / (2 * self.step))
-
-
-METHODS: dict[str, type[PullbackOperator] | type[HessianOperator]] = {
-    "pullback": PullbackOperator,
-    "backward": HessianOperator,
-    "forward": FiniteDifferenceOperator,
-}
-
-
-@isolated()
-def metric_operator(
-    generator: Generator, z: Tensor, distance: Distance, method: str = "pullback", **limits: Any
-) -> PullbackOperator | HessianOperator:
-    """The metric tensor at `z` `(n,)` as an operator, by one of three methods that give the same matrix.
-
-    `pullback` is `PullbackOperator`, `backward` is `HessianOperator` and `forward` is `FiniteDifferenceOperator`.
-    Keywords: `tile` columns at a time, by default from the size of the activations; `memory`, such as "4GB", caps tile
-    and stored columns; `precision="tf32"` lets a GPU round factors to 10 bits, which moves the matrix by about 1e-3.
-    With a generator and a distance of `dtype=torch.bfloat16` the weights themselves are rounded: it moves the metric of
-    `shapes-dcgan` by 5 to 27 % at three latents.
-
-    Raises `ValueError` or `TypeError` for a wrong argument, `FloatingPointError` for a latent that is not finite.
-    """
-    check_choice("method", method, METHODS)
-    return METHODS[method](generator, z, distance, **limits)

@@ -7,16 +7,14 @@ for `d(x, y) = ‖φ(x) − φ(y)‖²` with `J = ∂φ(G(z)) / ∂z`.
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from geomlib._state import isolated
 from geomlib.derivatives.gram import gram
-from geomlib.derivatives.jacobian import Linearisation, arithmetic, recorded, vjp_rows
-from geomlib.derivatives.tape import Tape
-from geomlib.derivatives.tiling import Footprint, footprint
+from geomlib.derivatives.jacobian import Linearisation, arithmetic, vjp_rows
+from geomlib.derivatives.tiling import footprint
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
 from geomlib.operators.base import Operator, check_repeats, gradient_at
@@ -30,30 +28,52 @@ class PullbackOperator(Operator):
     """
 
     @isolated()
-    def __init__(self, generator: Generator, z: Tensor, distance: Distance, **limits: Any) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        z: Tensor,
+        distance: Distance,
+        *,
+        tile: int | None = None,
+        memory: str | int | None = None,
+        precision: str = "full",
+        like: "PullbackOperator | None" = None,
+    ) -> None:
+        """`tile`, `memory` and `precision` are those of `metric_operator`; `like` is what `at` belongs to."""
         if not getattr(generator, "deterministic", True):
             raise ValueError(
                 "generator: its noise is drawn anew in each call, so that pullback has no one image to start from; "
                 "load it with fixed noise, or use method='backward'"
             )
+        super().__init__(generator, z, precision)
         self.distance = distance
-        self._tape: Tape | None = None
-        super().__init__(generator, z, **limits)
-        self.linear = Linearisation(self._map, self.z, self.plan)
-        if limits.get("plan") is None:  # it has been tried
-            self.linear.tape, self.plan.records = self._tape, self._tape is not None
+        if like is None:
+            self.linear = Linearisation(self._map, self.z, precision)
+            # Without a recording each tile computes the image anew, which a few columns had better share.
+            smallest = 1 if self.linear.tape else 4
+            self.tiling = self._make_tiling(self.linear.footprint, smallest_tile=smallest, tile=tile, memory=memory)
+        else:
+            self.linear, self.tiling = like.linear.at(self.z), like.tiling
         if distance.features is None:
             self._check_gradient()
+
+    def at(self, z: Tensor) -> "PullbackOperator":
+        """The same operator at another latent `(n,)`, with the tile that fits and the route to `J v` that serves."""
+        return PullbackOperator(self.generator, z, self.distance, precision=self.precision, like=self)
+
+    def settings(self) -> dict[str, str]:
+        """How products are computed: also the route to a column of `J`, and whether it was recorded."""
+        return super().settings() | {"route": self.linear.route, "recorded": str(self.linear.tape is not None)}
+
+    def run_tile(self) -> int:
+        """Compute one tile of the matrix, to see what it takes; the number of its columns."""
+        kept = self.columns(torch.eye(len(self.z), dtype=self.dtype, device=self.device)[: self.tiling.tile])
+        gram(kept, self.inner(kept))
+        return len(kept)
 
     def _map(self, z: Tensor) -> Tensor:
         image = self.generator(z[None])
         return image.flatten() if self.distance.features is None else self.distance.features(image)[0]
-
-    def _footprint(self) -> Footprint:
-        # The run that records the derivative tells what the plan needs. Without it a tile shares one pass at `z`.
-        self._tape = recorded(self._map, self.z)
-        self.smallest_tile = 1 if self._tape else 4
-        return self._tape.footprint if self._tape else footprint(self._map, self.z)
 
     @property
     def dense_rounding(self) -> float:
@@ -65,7 +85,11 @@ class PullbackOperator(Operator):
         return max(self.rounding**2, 16 * torch.finfo(torch.float64).eps)
 
     def _products(self, rows: Tensor) -> Tensor:
-        return self.linear.congruence(rows, self.inner)
+        graph = self.linear.tape is not None
+        return self.tiling.run(lambda part: self.linear.congruence(part, self.inner), rows, graph)
+
+    def _jvp(self, rows: Tensor) -> Tensor:
+        return self.tiling.run(self.linear.jvp, rows)
 
     def inner(self, moves: Tensor) -> Tensor:
         """`(∇²_x d) u` of each move `u` of the image; twice the move in feature space."""
@@ -73,14 +97,14 @@ class PullbackOperator(Operator):
             return 2 * moves
         image, gradient = self._image_gradient
         moved = moves.unflatten(1, image.shape)
-        with arithmetic(self.plan.precision):
-            return self.plan.run(lambda part: vjp_rows(gradient, image, part), moved).flatten(1)
+        with arithmetic(self.precision):
+            return self.tiling.run(lambda part: vjp_rows(gradient, image, part), moved).flatten(1)
 
     @cached_property
     def _image_gradient(self) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
             reference = self.generator(self.z[None])
-        return gradient_at(lambda image: self.distance(image, reference), reference, self.plan.precision)
+        return gradient_at(lambda image: self.distance(image, reference), reference, self.precision)
 
     def _check_gradient(self) -> None:
         """The gradient at no distance must be rounding error beside the one a small step away."""
@@ -92,7 +116,7 @@ class PullbackOperator(Operator):
         check_repeats(beside_itself, image.detach(), footprint(beside_itself, image.detach()).random)
         random = torch.Generator().manual_seed(0)
         step = 1e-2 * torch.randn(image.shape, generator=random, dtype=torch.float64).to(image)
-        _, beside = gradient_at(beside_itself, image.detach() + step, self.plan.precision)
+        _, beside = gradient_at(beside_itself, image.detach() + step, self.precision)
         if not gradient.norm() <= 1e-2 * beside.norm():
             raise ValueError(
                 f"distance: {self.distance.name} has the gradient {gradient.norm().item():.3g} at no distance, "
@@ -109,12 +133,12 @@ class PullbackOperator(Operator):
     @isolated()
     def grams(self, sizes: Sequence[int] = ()) -> Tensor:
         """The matrix of each of several parts of the features, `sizes` of them in turn: `(len(sizes), n, n)`."""
-        n, tile = len(self.z), self.plan.tile
+        n, tile = len(self.z), self.tiling.tile
         basis = torch.eye(n, device=self.device, dtype=self.dtype)
         matrices = torch.zeros(max(1, len(sizes)), n, n, dtype=torch.float64)
-        for start in range(0, n, self.plan.block):
-            stop = min(start + self.plan.block, n)
-            kept = [self.linear.jvp(rows) for rows in basis[start:stop].split(tile)]
+        for start in range(0, n, self.tiling.block):
+            stop = min(start + self.tiling.block, n)
+            kept = [self._jvp(rows) for rows in basis[start:stop].split(tile)]
             moved = kept if self.distance.features is not None else [self.inner(rows) for rows in kept]
             edges = [0, *accumulate(sizes or kept[0].shape[1:])]
             parts = [slice(*pair) for pair in pairwise(edges)]
@@ -125,7 +149,7 @@ class PullbackOperator(Operator):
                 matrix[start:stop, start:stop] = gram(left, right)
             for first in range(stop, n, tile):
                 last = min(first + tile, n)
-                beside = self.linear.jvp(basis[first:last])
+                beside = self._jvp(basis[first:last])
                 for matrix, part, left in zip(matrices, parts, lefts, strict=True):
                     matrix[start:stop, first:last] = gram(left, beside[:, part])
                     matrix[first:last, start:stop] = matrix[start:stop, first:last].mT
@@ -134,12 +158,12 @@ class PullbackOperator(Operator):
     @isolated()
     def columns(self, rows: Tensor) -> Tensor:
         """`J v` of each row `v` `(k, n)`, `(k, m)`, written in place so that nothing is held twice."""
-        parts = rows.split(self.plan.tile)
-        first = self.linear.jvp(parts[0])
+        parts = rows.split(self.tiling.tile)
+        first = self._jvp(parts[0])
         result = first.new_empty(len(rows), first.shape[1])
         result[: len(first)] = first
         done = len(first)
         for part in parts[1:]:
-            result[done : done + len(part)] = self.linear.jvp(part)
+            result[done : done + len(part)] = self._jvp(part)
             done += len(part)
         return result

@@ -10,16 +10,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from geomlib._checks import check_place
 from geomlib.generators.archives import packaged_state
+from geomlib.generators.checkpoints import trained
 
 _SIDE = 224
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _STEM, _HEAD, _CLASSES = 32, 1280, 1000
 # Of each stage: blocks, kernel, stride of the first block, expansion, output channels.
 _STAGES = (
-    (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
-)  # fmt: skip
+)
 
 
 class _SameConv2d(nn.Conv2d):
@@ -91,16 +98,12 @@ class Classifier(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """Mean activations `(N, 1280)` of the last layer, all in [0, 6].
 
-        Raises `ValueError` for another shape, precision or device.
+        Raises:
+            ValueError: another shape, precision or device.
         """
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"images: expected shape (N, 3, H, W), got {tuple(images.shape)}")
-        weight = self._fc.weight
-        if (images.dtype, images.device) != (weight.dtype, weight.device):
-            raise ValueError(
-                f"images: expected {weight.dtype} on {weight.device}, for which the classifier was loaded, got "
-                f"{images.dtype} on {images.device}"
-            )
+        check_place("classifier", images, self._fc.weight)
         if tuple(images.shape[2:]) != (_SIDE, _SIDE):
             images = functional.interpolate(images, size=(_SIDE, _SIDE), mode="bilinear", antialias=True)
         mean, deviation = (
@@ -121,7 +124,8 @@ class Classifier(nn.Module):
         is piecewise linear, so that its second derivative is zero almost everywhere.  Behind a generator, what is
         left is the curvature of the generator alone, weighted by a gradient.
 
-        Raises `ValueError` for a class that does not exist.
+        Raises:
+            ValueError: a class that does not exist.
         """
         if not 0 <= class_index < _CLASSES:
             raise ValueError(f"class_index: expected a number from 0 to {_CLASSES - 1}, got {class_index}")
@@ -136,13 +140,12 @@ class Classifier(nn.Module):
 def load_classifier(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Classifier:
     """The trained classifier `efficientnet-lite0`, in eval mode, its parameters without gradient.
 
-    Raises `FileNotFoundError` where its weights are not in the cache; the message says how to get them.
+    Raises:
+        FileNotFoundError: its weights are not in the cache; the message says how to get them.
 
     Example:
         >>> G = geomlib.load_generator("dcgan-portraits")  # doctest: +SKIP
         >>> objective = load_classifier().log_probability(class_index=834)  # a suit  # doctest: +SKIP
         >>> geomlib.operators.HessianOperator(G, G.sample(1, seed=0)[0], objective)  # doctest: +SKIP
     """
-    classifier = Classifier()
-    classifier.load_state_dict(packaged_state("efficientnet-lite0"))
-    return classifier.to(device=device, dtype=dtype).eval().requires_grad_(False)
+    return trained(Classifier(), packaged_state("efficientnet-lite0"), device, dtype)

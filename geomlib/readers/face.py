@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from geomlib._checks import check_place
 from geomlib.generators.archives import packaged_state
+from geomlib.generators.checkpoints import trained
 
 _SIDE = 64
 _ROWS, _COLUMNS = (14, 60), (9, 55)  # where the faces are in pictures of 64 pixels, cut as CelebA's are
@@ -65,8 +67,10 @@ class FaceReader(nn.Module):
     def forward(self, images: Tensor, shift: tuple[int, int] = (0, 0)) -> FaceReadings:
         """The readings of `images` `(N, 3, 64, 64)` in [0, 1].
 
-        `shift` moves the box by rows and columns, to test how much its place matters.  Raises `ValueError` for another
-        shape, precision or device, or where the box would leave the picture.
+        `shift` moves the box by rows and columns, to test how much its place matters.
+
+        Raises:
+            ValueError: another shape, precision or device, or where the box would leave the picture.
         """
         probability, landmarks = self.landmarks(self.crop(images, shift))
         left, right, nose = landmarks[:, 0], landmarks[:, 1], landmarks[:, 2]
@@ -80,12 +84,7 @@ class FaceReader(nn.Module):
         """What the network gets of `images`: the box, enlarged to `(N, 3, 48, 48)`, in [0, 1]; raises as `forward`."""
         if images.ndim != 4 or tuple(images.shape[1:]) != (3, _SIDE, _SIDE):
             raise ValueError(f"images: expected shape (N, 3, {_SIDE}, {_SIDE}), got {tuple(images.shape)}")
-        weight = self.conv1.weight
-        if (images.dtype, images.device) != (weight.dtype, weight.device):
-            raise ValueError(
-                f"images: expected {weight.dtype} on {weight.device}, for which the reader was loaded, got "
-                f"{images.dtype} on {images.device}"
-            )
+        check_place("reader", images, self.conv1.weight)
         spans = [[end + by for end in ends] for ends, by in zip((_ROWS, _COLUMNS), shift, strict=True)]
         if any(start < 0 or stop > _SIDE for start, stop in spans):
             rows, columns = ((-start, _SIDE - stop) for start, stop in (_ROWS, _COLUMNS))
@@ -112,12 +111,11 @@ class FaceReader(nn.Module):
 def load_face_reader(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> FaceReader:
     """The trained reader `face-landmarks`, in eval mode, its parameters without gradient.
 
-    Raises `FileNotFoundError` where its weights are not in the cache; the message says how to get them.
+    Raises:
+        FileNotFoundError: its weights are not in the cache; the message says how to get them.
 
     Example:
         >>> G = geomlib.load_generator("dcgan-portraits")  # doctest: +SKIP
         >>> load_face_reader()(G(G.sample(3, seed=0))).yaw  # doctest: +SKIP
     """
-    reader = FaceReader()
-    reader.load_state_dict(packaged_state("face-landmarks"))
-    return reader.to(device=device, dtype=dtype).eval().requires_grad_(False)
+    return trained(FaceReader(), packaged_state("face-landmarks"), device, dtype)

@@ -23,12 +23,12 @@ def adam(
     points = coordinates.coordinates(start.double()).requires_grad_()
     optimiser = torch.optim.Adam([points], lr=learning_rate, betas=betas)
     reached, values = start, torch.full(start.shape[:2], torch.inf).double()
-    taken = 0
-    while problem.affords(start.shape[1], start.shape[1]) and (steps is None or taken < steps):
+    step_count = 0
+    while problem.affords(start.shape[1], start.shape[1]) and (steps is None or step_count < steps):
         reached = coordinates.latents(points.detach())
         values, points.grad = problem.gradients(coordinates, points.detach())
         optimiser.step()
-        taken += 1
+        step_count += 1
     return reached, values
 
 

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from geomlib._checks import check_choice, check_finite
+from geomlib._progress import Progress
 from geomlib._state import isolated
-from geomlib.applications.coordinates import Coordinates, eigen, standard
+from geomlib.applications.coordinates import eigen, standard
 from geomlib.applications.inversion.evolution import basin_cma, cma_es
 from geomlib.applications.inversion.gradient import adam, quasi_newton
 from geomlib.applications.inversion.levenberg_marquardt import levenberg_marquardt
-from geomlib.applications.inversion.problem import Problem, Progress, Trace
+from geomlib.applications.inversion.problem import Problem, Trace
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
 from geomlib.metric import Metric, average, metric_tensor
@@ -42,10 +43,10 @@ _WITHOUT_METRIC = ("adam", "bfgs", "cma", "basincma")
 
 @dataclass(frozen=True)
 class Inversion:
-    """What `invert` found for `T` targets, or for one, then without that axis.
+    """Result of `invert` for `T` targets, or for one, then without that axis.
 
     `latents` `(T, n)`, their `images` `(T, *image_shape)` and `distances` `(T,)` to the targets are the best that were
-    evaluated.  `trace` holds the way there; `calls` is what one target cost.
+    evaluated.  `trace` holds all evaluations; `calls` is what one target cost.
     """
 
     latents: Tensor
@@ -94,17 +95,20 @@ def invert(
     `(T, R, n)` are the first latents, by default `restarts` samples of the generator for each target from `seed`.
     `progress(calls, budget)` is called after each step.
 
-    Raises `ValueError` for an image of another shape or range, an unknown method or option, a budget below one step, a
-    distance without features where `levenberg-marquardt` needs them; `FloatingPointError` for what is not finite.
     Source: Wang & Ponce 2021, Figure 5; the methods that step by the metric are not in the paper.
+
+    Raises:
+        ValueError: an image of another shape or range, an unknown method or option, a budget below one step, or a
+            distance without features where `levenberg-marquardt` needs them.
+        FloatingPointError: what is not finite.
     """
     check_choice("method", method, METHODS)
     for name in options:
         check_choice(f"option of {method}", name, METHODS[method])
     if method == "levenberg-marquardt" and distance.features is None:
         raise ValueError(f"distance: levenberg-marquardt needs features, which {distance.name} has not")
-    targets = _checked(generator, image)
-    first = _starts(generator, start, len(targets), restarts, seed)
+    targets = _targets(generator, image)
+    starts = _starts(generator, start, len(targets), restarts, seed)
     if metric is None and method not in _WITHOUT_METRIC:
         metric = average(metric_tensor(generator, generator.sample(_POSITIONS, seed + _START_SEED + 1), distance))
     if metric is not None and metric.matrix.shape != (generator.latent_dim,) * 2:
@@ -113,47 +117,47 @@ def invert(
             f"{tuple(metric.matrix.shape)}; see geomlib.average"
         )
     problem = Problem(generator, targets, distance, budget, progress)
-    _run(method, problem, first, metric, seed, METHODS[method] | options)
+    _run(method, problem, starts, None if method in _WITHOUT_METRIC else metric, seed, METHODS[method] | options)
     if not problem.rows:
-        raise ValueError(f"budget: expected enough calls for one step of {method} on {first.shape[1]} starts")
+        raise ValueError(f"budget: expected enough calls for one step of {method} on {starts.shape[1]} starts")
     if progress:
         progress(budget, budget)
     trace = problem.trace()
     latents = trace.latents[-1].to(generator.device, generator.dtype)
     with torch.no_grad():
         images = torch.cat([generator(part) for part in latents.split(64)])
-    found = (latents, images, trace.distances[-1])
+    distances = trace.distances[-1]
     if image.ndim == len(generator.image_shape):
-        found = (latents[0], images[0], trace.distances[-1, 0])
-    return Inversion(*found, trace, method)
+        return Inversion(latents[0], images[0], distances[0], trace, method)
+    return Inversion(latents, images, distances, trace, method)
 
 
 def _run(
-    method: str, problem: Problem, start: Tensor, metric: Metric | None, seed: int, chosen: dict[str, Any]
+    method: str, problem: Problem, start: Tensor, metric: Metric | None, seed: int, options: dict[str, Any]
 ) -> None:
     plain = standard(problem.generator.latent_dim)
-    if method in ("adam", "bfgs", "cma", "basincma"):
+    if metric is None:
         run: dict[str, Callable[..., Any]] = {"adam": adam, "bfgs": quasi_newton, "cma": cma_es, "basincma": basin_cma}
         random = {"seed": seed} if "cma" in method else {}
-        run[method](problem, plain, start, **random, **chosen)
+        run[method](problem, plain, start, **random, **options)
         return
-    assert metric is not None
     turned, scaled = eigen(metric), eigen(metric, 0.5, smallest=_SMALLEST)
     largest = float(metric.eigenvalues[0])
-    if method.startswith("adam"):
-        adam(problem, turned if method == "adam-eigen" else scaled, start, **chosen)
-    elif method == "metric-newton":
-        quasi_newton(problem, scaled, start, curvature=largest, **chosen)
-    elif method == "levenberg-marquardt":
-        axes = chosen.pop("axes") or problem.generator.latent_dim
-        levenberg_marquardt(problem, scaled, start, curvature=largest, axes=axes, **chosen)
-    else:
-        rebuilt = turned if method == "basincma-faulty" else None
-        axes_of_adam: Coordinates = plain if rebuilt else turned
-        basin_cma(problem, axes_of_adam, start, seed=seed, rebuilt=rebuilt, **chosen)
+    match method:
+        case "adam-eigen" | "adam-scaled":
+            adam(problem, turned if method == "adam-eigen" else scaled, start, **options)
+        case "metric-newton":
+            quasi_newton(problem, scaled, start, curvature=largest, **options)
+        case "levenberg-marquardt":
+            options["axes"] = options["axes"] or problem.generator.latent_dim
+            levenberg_marquardt(problem, scaled, start, curvature=largest, **options)
+        case "basincma-eigen":
+            basin_cma(problem, turned, start, seed=seed, **options)
+        case "basincma-faulty":
+            basin_cma(problem, plain, start, seed=seed, rebuilt=turned, **options)
 
 
-def _checked(generator: Generator, image: Tensor) -> Tensor:
+def _targets(generator: Generator, image: Tensor) -> Tensor:
     """Targets `(T, *image_shape)`, on the generator's device."""
     shape = tuple(generator.image_shape)
     targets = image[None] if image.ndim == len(shape) else image

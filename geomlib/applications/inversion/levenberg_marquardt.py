@@ -27,23 +27,22 @@ def levenberg_marquardt(
         return
     points = coordinates.coordinates(start.double())
     value, residual = problem.residuals(coordinates.latents(points))
-    control, taken = Damping(value, damping), 0
+    control, steps = Damping(value, damping), 0
     restarts, moved = start.shape[1], torch.ones_like(value, dtype=torch.bool)
     total = points.shape[2]
     columns = coordinates.frame * coordinates.scales
     matrix, vector, width = torch.zeros(0), torch.zeros(0), 0
-    while problem.affords(restarts * (_width(axes, taken, widen, total) + 1)):
-        if (wide := _width(axes, taken, widen, total)) != width:
+    while problem.affords(restarts * (_width(axes, steps, widen, total) + 1)):
+        if (wide := _width(axes, steps, widen, total)) != width:
             width, moved = wide, torch.ones_like(moved)
             matrix = torch.zeros(*value.shape, width, width).double()
             vector = torch.zeros(*value.shape, width).double()
         latents = coordinates.latents(points)
         # A rejected step leaves the Jacobian as it is; it is charged all the same, so that all targets cost alike.
         for target, restart in moved.nonzero().tolist():
-            found = problem.normal_equations(
+            matrix[target, restart], vector[target, restart] = problem.normal_equations(
                 latents[target, restart], columns[:, :width], residual[target * restarts + restart]
             )
-            matrix[target, restart], vector[target, restart] = found
         problem.charge(restarts * width)
         damped = matrix + control.mu[..., None, None] * (curvature / 2) * torch.eye(width).double()
         step = solve(damped, -vector)
@@ -55,8 +54,8 @@ def levenberg_marquardt(
         points = torch.where(moved[..., None], ahead, points)
         residual = torch.where(moved.view(-1, 1).to(residual.device), beside, residual)
         value = torch.where(moved, trial, value)
-        taken += 1
+        steps += 1
 
 
-def _width(axes: int, taken: int, widen: int, total: int) -> int:
-    return min(total, axes << min(taken // widen, 40))
+def _width(axes: int, steps: int, widen: int, total: int) -> int:
+    return min(total, axes << min(steps // widen, 40))

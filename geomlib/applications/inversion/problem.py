@@ -1,12 +1,12 @@
 """What all methods of inversion share: targets, the distance to them, and the account of calls."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from geomlib._checks import check_finite
+from geomlib._progress import Progress
 from geomlib.applications.coordinates import Coordinates
 from geomlib.derivatives.gram import gram
 from geomlib.derivatives.jacobian import arithmetic
@@ -14,14 +14,13 @@ from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
 from geomlib.operators.pullback import PullbackOperator
 
-Progress = Callable[[int, int], None]
 BACKWARD = 2  # calls that one backward pass counts as, by the usual count of operations
 _IMAGES = 64  # at a time, so that memory does not grow with the number of targets
 
 
 @dataclass(frozen=True)
 class Trace:
-    """The way of an inversion, one row for each of `K` evaluations of all `T` targets.
+    """The course of an inversion, one row for each of `K` evaluations of all `T` targets.
 
     `evaluations` `(K,)` are forward passes and Jacobian-vector products so far for each target, `backwards` `(K,)` the
     backward passes.  `distances` `(K, T)` and `latents` `(K, T, n)` are the best so far, on the CPU.
@@ -71,8 +70,8 @@ class Problem:
         rows, owner = self._rows(latents)
         parts = zip(rows.split(_IMAGES), owner.split(_IMAGES), strict=True)
         with torch.no_grad():
-            found = torch.cat([self._distance(part, which)[0] for part, which in parts])
-        return self._record(latents, found.double().cpu().view(-1, count), evaluations=count)
+            values = torch.cat([self._distance(part, which)[0] for part, which in parts])
+        return self._record(latents, values.double().cpu().view(-1, count), evaluations=count)
 
     def gradients(self, coordinates: Coordinates, points: Tensor) -> tuple[Tensor, Tensor]:
         """Distances `(T, R)` and their gradients `(T, R, k)` at coordinates `(T, R, k)`: `3 R` calls a target."""
@@ -87,8 +86,8 @@ class Problem:
                 slopes.append(torch.autograd.grad(value.sum(), part)[0].double().cpu())
             values.append(value.detach().double().cpu())
         slope = torch.cat(slopes).view(latents.shape) @ coordinates.frame * coordinates.scales
-        found = self._record(latents, torch.cat(values).view(-1, count), evaluations=count, backwards=count)
-        return found, slope
+        distances = self._record(latents, torch.cat(values).view(-1, count), evaluations=count, backwards=count)
+        return distances, slope
 
     def residuals(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         """Distances `(T, R)` and residuals `φ(G(z)) − φ(target)` `(T R, m)` of latents `(T, R, n)`: `R` calls."""
@@ -101,13 +100,15 @@ class Problem:
                 assert residual is not None
                 values.append(value.double().cpu())
                 residuals.append(residual)
-        found = self._record(latents, torch.cat(values).view(-1, count), evaluations=count)
-        return found, torch.cat(residuals)
+        distances = self._record(latents, torch.cat(values).view(-1, count), evaluations=count)
+        return distances, torch.cat(residuals)
 
     def normal_equations(self, latent: Tensor, directions: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
         """`JᵀJ` `(k, k)` and `Jᵀr` `(k,)` along columns `directions` `(n, k)` at one latent; `charge` counts them."""
-        limits = {} if self._operator is None else {"plan": self._operator.plan}
-        self._operator = PullbackOperator(self.generator, latent, self.distance, **limits)
+        if self._operator is None:
+            self._operator = PullbackOperator(self.generator, latent, self.distance)
+        else:
+            self._operator = self._operator.at(latent)
         moves = self._operator.columns(directions.mT.to(self._operator.z))
         return gram(moves, moves), gram(moves, residual[None])[:, 0]
 
@@ -136,13 +137,13 @@ class Problem:
         check_finite(f"distance after {self.calls} calls", values)
         self.evaluations += evaluations
         self.backwards += backwards
-        found, index = values.min(1)
+        smallest, index = values.min(1)
         best = latents.detach().cpu()[torch.arange(len(latents)), index].to(self.generator.dtype)
         if self.rows:
-            better = found < self.rows[-1][2]
-            found = torch.where(better, found, self.rows[-1][2])
+            better = smallest < self.rows[-1][2]
+            smallest = torch.where(better, smallest, self.rows[-1][2])
             best = torch.where(better[:, None], best, self.rows[-1][3])
-        self.rows.append((self.evaluations, self.backwards, found, best))
+        self.rows.append((self.evaluations, self.backwards, smallest, best))
         if self.progress:
             self.progress(min(self.calls, self.budget), self.budget)
         return values

@@ -190,6 +190,9 @@ class BigGANDeep(Architecture):
 
         Latents are condition vectors `(B, latent_dim)`, or with `class_vector` `(B or 1, num_classes)` noise
         `(B, z_dim)`. `truncation` in (0, 1] picks the norms' statistics and does not rescale the noise.
+
+        Raises:
+            ValueError: a `truncation` out of range, or latents of another shape.
         """
         if not 0.0 < truncation <= 1.0:
             raise ValueError(f"truncation: expected a number in (0, 1], got {truncation!r}")

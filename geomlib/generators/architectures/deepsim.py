@@ -108,7 +108,7 @@ class DeepSimPool5(DeepSim):
 
 def _widths(channels: Mapping[str, int] | None) -> list[int]:
     """Return the five widths, largest published one first."""
-    given = PUBLISHED_CHANNELS if channels is None else {int(key): width for key, width in channels.items()}
-    if given.keys() != PUBLISHED_CHANNELS.keys():
-        raise ValueError(f"channels: expected the keys {sorted(PUBLISHED_CHANNELS)}, got {sorted(given)}")
-    return [given[key] for key in PUBLISHED_CHANNELS]
+    widths = PUBLISHED_CHANNELS if channels is None else {int(key): width for key, width in channels.items()}
+    if widths.keys() != PUBLISHED_CHANNELS.keys():
+        raise ValueError(f"channels: expected the keys {sorted(PUBLISHED_CHANNELS)}, got {sorted(widths)}")
+    return [widths[key] for key in PUBLISHED_CHANNELS]

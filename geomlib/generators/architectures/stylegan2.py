@@ -252,6 +252,9 @@ class StyleGAN2(Architecture):
         W+ latents are `(B, style_count, style_dim)` or flat. Below 1, `truncation` moves the styles, given ones too,
         towards `mean_style` `(1, style_dim)`. `noise` is one map `(1 or B, 1, s, s)` for each of `noise_sizes()` (None:
         those of the state dict). Layers from `inject_index` on take the styles of `mix_with`, which is like `latents`.
+
+        Raises:
+            ValueError: one of `mix_with` and `inject_index` alone, or a value out of range.
         """
         styles = self.layer_styles(latents, space, truncation, mean_style)
         if (mix_with is None) != (inject_index is None):

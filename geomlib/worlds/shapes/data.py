@@ -7,24 +7,15 @@ have exactly one angle.  A disc has none.  Hues are points on a circle.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from geomlib.worlds.factors import Factor, sample_uniform
+
 SHAPES = ("disc", "square", "triangle")
 MINIMUM_CONTRAST = 0.4
 _FOREGROUND_VALUE, _FOREGROUND_SATURATION, _BACKGROUND_SATURATION = 1.0, 0.8, 0.6
-
-
-@dataclass(frozen=True)
-class Factor:
-    """One factor of variation: its name, range, and whether the range closes to a circle."""
-
-    name: str
-    low: float
-    high: float
-    circular: bool = False
 
 
 FACTORS = (
@@ -46,12 +37,7 @@ def sample_factors(count: int, seed: int) -> Tensor:
     The shape column holds the index into `SHAPES`; `x`, `y` and `size` are fractions of the image's width (`size` is
     the radius of the disc of the same area), the angle is in degrees, hues and brightness are those of HSV in [0, 1].
     """
-    uniform = torch.rand(count, len(FACTORS), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    low = torch.tensor([factor.low for factor in FACTORS], dtype=torch.float64)
-    high = torch.tensor([factor.high for factor in FACTORS], dtype=torch.float64)
-    factors = low + uniform * (high - low)
-    factors[:, 0] = (uniform[:, 0] * len(SHAPES)).floor()
-    return factors.float()
+    return sample_uniform(FACTORS, count, seed)
 
 
 def _to_rgb(hue: Tensor, saturation: float, value: Tensor) -> Tensor:
@@ -75,7 +61,8 @@ def _signed_distance(shape: Tensor, u: Tensor, v: Tensor, size: Tensor) -> Tenso
 def render(factors: Tensor, resolution: int = 64) -> Tensor:
     """Images `(N, 3, resolution, resolution)` in [0, 1] of `factors` `(N, 8)`; edges are anti-aliased over one pixel.
 
-    Raises `ValueError` where `factors` has another number of columns.
+    Raises:
+        ValueError: `factors` has another number of columns.
     """
     if factors.ndim != 2 or factors.shape[1] != len(FACTORS):
         raise ValueError(f"factors: expected shape (N, {len(FACTORS)}), got {tuple(factors.shape)}")

@@ -2,13 +2,4 @@
 
 from geomlib.worlds.tones.data import FACTOR_NAMES, FACTORS, LENGTH, NOTES, SAMPLE_RATE, dataset, render, sample_factors
 
-__all__ = [
-    "FACTORS",
-    "FACTOR_NAMES",
-    "LENGTH",
-    "NOTES",
-    "SAMPLE_RATE",
-    "dataset",
-    "render",
-    "sample_factors",
-]
+__all__ = ["FACTORS", "FACTOR_NAMES", "LENGTH", "NOTES", "SAMPLE_RATE", "dataset", "render", "sample_factors"]

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from geomlib.worlds.shapes.data import Factor
+from geomlib.worlds.factors import Factor, sample_uniform
 
 SAMPLE_RATE = 16_000  # Hz
 LENGTH = 16_384  # samples, 1.024 s
@@ -37,12 +37,7 @@ def sample_factors(count: int, seed: int) -> Tensor:
     before it, `even` scales the even harmonics (0: hollow), `attack` is the decimal logarithm of the time to the peak,
     and `decay` that of the time constant of the fall after it, both times in seconds.
     """
-    uniform = torch.rand(count, len(FACTORS), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    low = torch.tensor([factor.low for factor in FACTORS], dtype=torch.float64)
-    high = torch.tensor([factor.high for factor in FACTORS], dtype=torch.float64)
-    factors = low + uniform * (high - low)
-    factors[:, 0] = (uniform[:, 0] * len(NOTES)).floor()
-    return factors.float()
+    return sample_uniform(FACTORS, count, seed)
 
 
 def amplitudes(factors: Tensor) -> Tensor:
@@ -64,7 +59,8 @@ def envelope(factors: Tensor) -> Tensor:
 def render(factors: Tensor) -> Tensor:
     """Waveforms `(N, 1, LENGTH)` in [-PEAK, PEAK] of `factors` `(N, 5)`.
 
-    Raises `ValueError` where `factors` has another number of columns.
+    Raises:
+        ValueError: `factors` has another number of columns.
     """
     if factors.ndim != 2 or factors.shape[1] != len(FACTORS):
         raise ValueError(f"factors: expected shape (N, {len(FACTORS)}), got {tuple(factors.shape)}")

@@ -1,20 +1,21 @@
 """The trained network that listens to tones: which note, and with what brightness, even harmonics, attack, decay."""
 
 import math
-from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from geomlib._files import WEIGHTS
+from geomlib.generators.checkpoints import trained
+from geomlib.worlds.factors import from_code, to_code
+from geomlib.worlds.reader import Reader
 from geomlib.worlds.tones.data import FACTORS, LENGTH, NOTES
 
 CLASSES = len(NOTES) + 1  # the last one: no single clean note
 CODE_SIZE = len(FACTORS) - 1
 FLOOR = 1e-3  # amplitude, 60 dB below full scale
-_WEIGHTS = Path(__file__).parents[2] / "weights"
 
 
 def check_sounds(sounds: Tensor) -> None:
@@ -41,30 +42,22 @@ def log_spectrogram(sounds: Tensor, window: int, hop: int, floor: float = FLOOR)
 
 def encode_factors(factors: Tensor) -> Tensor:
     """All factors but the note, their ranges to [-1, 1]: `(N, 5)` to `(N, CODE_SIZE)`."""
-    low, high = (factors.new_tensor([getattr(factor, end) for factor in FACTORS[1:]]) for end in ("low", "high"))
-    return 2.0 * (factors[:, 1:] - low) / (high - low) - 1.0
+    return to_code(factors[:, 1:], FACTORS[1:])
 
 
 def decode_factors(code: Tensor, note: Tensor) -> Tensor:
     """Invert `encode_factors`: `code` `(N, CODE_SIZE)` and `note` `(N,)`, indices into `NOTES`, to factors `(N, 5)`."""
-    low, high = (code.new_tensor([getattr(factor, end) for factor in FACTORS[1:]]) for end in ("low", "high"))
-    return torch.cat([note.to(code)[:, None], low + (code + 1.0) / 2.0 * (high - low)], 1)
+    return torch.cat([note.to(code)[:, None], from_code(code, FACTORS[1:])], 1)
 
 
-@dataclass(frozen=True)
-class Readings:
-    """What `ToneReader.read` hears in N sounds."""
-
-    probabilities: Tensor  # (N, 5): the four notes, none of them
-    factors: Tensor  # (N, 5), columns as in FACTOR_NAMES
-    features: Tensor  # (N, 128), for a Fréchet distance
-
-
-class ToneReader(nn.Module):
+class ToneReader(Reader):
     """Reads note and factors off a log spectrogram: convolutions over time with SiLU, the frequencies as channels.
 
     The last class, "none", is for sounds that are no single clean note: noise, silence, two notes, glides, beating.
     """
+
+    kinds = len(NOTES)
+    decode = staticmethod(decode_factors)
 
     def __init__(self, window: int = 1024, hop: int = 256, width: int = 96, floor: float = FLOOR) -> None:
         super().__init__()
@@ -80,7 +73,8 @@ class ToneReader(nn.Module):
     def maps(self, sounds: Tensor) -> list[Tensor]:
         """Feature maps `(N, width, frames)`, of 1, 1/2, 1/4 and 1/8 of the spectrogram's frames.
 
-        Raises `ValueError` for sounds that are not `(N, 1, LENGTH)`.
+        Raises:
+            ValueError: sounds that are not `(N, 1, LENGTH)`.
         """
         check_sounds(sounds)
         current, maps = log_spectrogram(sounds, self.window, self.hop, self.floor), []
@@ -93,27 +87,7 @@ class ToneReader(nn.Module):
         """Sounds `(N, 1, LENGTH)` in [-1, 1] to the last hidden layer, `(N, 128)`."""
         return functional.silu(self.hidden(self.maps(sounds)[-1].flatten(1)))
 
-    def forward(self, sounds: Tensor) -> Tensor:
-        """Raw outputs `(N, CLASSES + CODE_SIZE)`: logits of the notes and of none, then the factors' code."""
-        raw: Tensor = self.output(self.features(sounds))
-        return raw
-
-    @torch.no_grad()
-    def read(self, sounds: Tensor, batch_size: int = 250) -> Readings:
-        """Probabilities, factors and features of `sounds` `(N, 1, LENGTH)` in [-1, 1], without gradient.
-
-        The note column is the likeliest note even where "none" is likelier still.  Raises `ValueError` for sounds of
-        another shape.
-        """
-        features = torch.cat([self.features(part.to(self.output.weight)) for part in sounds.split(batch_size)])
-        raw: Tensor = self.output(features)
-        logits, code = raw.split([CLASSES, CODE_SIZE], 1)
-        factors = decode_factors(code, logits[:, : len(NOTES)].argmax(1))
-        return Readings(logits.softmax(1), factors, features)
-
 
 def load_tone_reader(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> ToneReader:
     """The trained reader `tones-factors`, in eval mode, its parameters without gradient."""
-    reader = ToneReader()
-    reader.load_state_dict(load_file(_WEIGHTS / "tones-factors.safetensors"))
-    return reader.to(device=device, dtype=dtype).eval().requires_grad_(False)
+    return trained(ToneReader(), load_file(WEIGHTS / "tones-factors.safetensors"), device, dtype)

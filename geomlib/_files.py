@@ -1,0 +1,50 @@
+"""Files of geomlib: its own weights, the cache folder of other people's, hashes, and files that are written whole."""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's content."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def cache_folder() -> Path:
+    """The folder of downloaded checkpoints, `GEOMLIB_CACHE` or the platform's; it need not exist."""
+    if given := os.environ.get("GEOMLIB_CACHE"):
+        return Path(given)
+    return platformdirs.user_cache_path("geomlib", appauthor=False)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` in the cache folder: renamed to it at the end, removed on any error.
+
+    Raises:
+        ConnectionError: as it comes from inside.
+        OSError: the folder cannot be written; the message says what to set.
+    """
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield part
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+    except ConnectionError:  # an OSError, and nothing of this machine
+        raise
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise OSError(
+            error.errno, f"cannot write to the cache folder {path.parent} ({reason}); set GEOMLIB_CACHE"
+        ) from error

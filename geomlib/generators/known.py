@@ -1,0 +1,62 @@
+"""What is known of the generators of the catalogue before any is loaded: names, cards, spaces, default distances."""
+
+import dataclasses
+import json
+from typing import Any, NamedTuple
+
+from geomlib._files import WEIGHTS
+from geomlib.generators.packaged import PACKAGED
+from geomlib.generators.published import PUBLISHED
+
+# Embedded generators, each with its default distance.
+EMBEDDED = {
+    "shapes-dcgan": "st-lpips-alex",
+    "shapes-stylegan2": "st-lpips-alex",
+    "shapes-biggan": "st-lpips-alex",
+    "tones-wavegan": "stft",
+}
+# Surfaces with a metric in closed form, the functions of `analytic`.
+ANALYTIC = ("linear", "sphere", "torus", "normalised")
+# By architecture, the default space first; what is not here has the space "z" alone.
+SPACES = {
+    "stylegan": ("z", "w", "w+"),
+    "stylegan2": ("z", "w", "w+"),
+    "biggan_deep": ("all", "noise", "class"),
+    "conditional_dcgan": ("noise", "all"),
+}
+AUDIO = ("wavegan", "ctgan")
+
+
+def card(name: str) -> dict[str, Any]:
+    """What is known of an embedded or packaged network: where it is from, data, training, licence, quality.
+
+    Raises:
+        FileNotFoundError: any other.
+    """
+    if name in PACKAGED:
+        return dataclasses.asdict(PACKAGED[name])
+    path = WEIGHTS / f"{name}.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"name: no card {path}")
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+class Defaults(NamedTuple):
+    """Spaces of a generator, the default one first, and its default distance."""
+
+    spaces: tuple[str, ...]
+    distance: str
+
+
+def known_defaults(source: str) -> Defaults | None:
+    """What the catalogue knows of a network without loading it; None for what is not listed with its weights."""
+    if source in EMBEDDED:
+        known = card(source)
+        architecture, distance = known["architecture"], known.get("default_distance", EMBEDDED[source])
+    elif source in PACKAGED or source in PUBLISHED:
+        entry = PACKAGED.get(source) or PUBLISHED[source]
+        architecture, distance = entry.architecture, entry.distance
+    else:
+        return None
+    return Defaults(SPACES.get(architecture, ("z",)), distance or ("stft" if architecture in AUDIO else ""))
