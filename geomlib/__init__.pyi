@@ -1,4 +1,4 @@
-from . import distances, eigen, generators, homogeneity, layers, metric, operators, paths, spectrum
+from . import distances, eigen, generators, homogeneity, layers, metric, operators, paths, spectrum, sweep
 from ._literals import generator_options
 from .applications import controls, coordinates, directions, factors, geodesics, inversion, riemannian, search
 from .check import check_generator
@@ -41,6 +41,7 @@ __all__ = [
     "riemannian",
     "search",
     "spectrum",
+    "sweep",
     "top_eigenpairs",
     "traverse",
 ]

@@ -10,6 +10,7 @@ import typer
 from geomlib._literals import assignments, read_options
 
 if TYPE_CHECKING:
+    from geomlib._progress import Progress
     from geomlib.generators import Packaged
 
 EXPECTED = (ValueError, TypeError, OSError, FloatingPointError, RuntimeError)  # ConnectionError is an OSError
@@ -227,6 +228,87 @@ def metric(
     if out:
         metrics.save(out)
         print(out)
+
+
+@app.command()
+def sweep(
+    spec: Spec,
+    store: Annotated[Path, typer.Option(help="Folder of the Zarr store; made when missing, gone on with when not.")],
+    space: Space = "",
+    weights: Weights = "",
+    distance: Distance = "",
+    positions: Annotated[int, typer.Option(help="Latents at which the metric is taken.")] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of the latents.")] = 0,
+    top: Annotated[int | None, typer.Option(help="Leading eigenpairs alone.")] = None,
+    method: Annotated[str, typer.Option(help="pullback, backward or forward.")] = "pullback",
+    tile: Annotated[int | None, typer.Option(help="Columns at a time; fixed, every machine rounds alike.")] = None,
+    shard: Annotated[str, typer.Option(metavar="I/N", help="Every N-th position from I on, counted from 0.")] = "0/1",
+    scheduler: Annotated[str, typer.Option(help="Address of a dask scheduler; empty: here, one by one.")] = "",
+    timeout: Annotated[float | None, typer.Option(help="Seconds after which a worker is started anew.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Read every chunk; compute what is damaged again.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Compute again what failed.")] = False,
+    device: Device = "cpu",
+    option: Option = None,
+) -> None:
+    """Metrics at many latents, kept in a store: what is killed goes on where it was when it is run again.
+
+    For example:
+
+    - `geomlib sweep dcgan-portraits --positions 1000 --store portraits.zarr`
+
+    - `geomlib sweep my_gan.py:my_gan --store mine.zarr --shard 3/16`
+    """
+    import geomlib
+
+    index, slash, count = shard.partition("/")
+    if not (slash and index.isdigit() and count.isdigit()):
+        raise ValueError(f"shard: expected I/N, as 0/16, got {shard!r}")
+    if positions < 1:
+        raise ValueError(f"positions: expected a positive integer, got {positions}")
+    client = None
+    if scheduler:
+        from distributed import Client
+
+        client = Client(scheduler)
+    network = geomlib.load_generator(spec, space, weights or None, device, **_options(option))
+    measure = geomlib.load_distance(distance or network.default_distance, device)
+    latents = network.sample(positions, seed)
+    geomlib.sweep.run(
+        network,
+        latents,
+        measure,
+        store=store,
+        client=client,
+        shard=(int(index), int(count)),
+        top=top,
+        method=method,
+        tile=tile,
+        verify=verify,
+        retry_failed=retry_failed,
+        timeout=timeout,
+        progress=_remaining(),
+    )
+    now = geomlib.sweep.status(store)
+    print(f"{store}: {now.done} of {now.positions} positions done, {now.failed} failed, {now.missing} missing")
+    print(f"{now.seconds:.0f} s of computing, {now.bytes / 1e6:.1f} MB")
+
+
+def _remaining() -> "Progress":
+    """Tells positions done and the time that the rest will take at the pace of this call."""
+    import time
+
+    from geomlib.findings.results import progress
+
+    start, first, show = time.monotonic(), [0], progress("position")
+
+    def tell(done: int, total: int) -> None:
+        first[0] = first[0] or done - 1
+        pace = (time.monotonic() - start) / (done - first[0])
+        show(done, total)
+        if done < total and sys.stderr.isatty():
+            print(f"about {pace * (total - done) / 60:.0f} min left", end=" ", file=sys.stderr, flush=True)
+
+    return tell
 
 
 @app.command()

@@ -22,7 +22,7 @@ ROOMS = (
     ("metric", "paths"),
     ("eigen", "homogeneity", "layers", "spectrum"),
     ("applications", "check", "figures"),
-    ("findings",),
+    ("findings", "sweep"),
     ("book",),
     ("cli",),
 )

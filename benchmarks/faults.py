@@ -1,0 +1,280 @@
+"""What a sweep survives: real processes are killed, files damaged, disks filled; afterwards it is simply run again.
+
+    python benchmarks/faults.py --kills 20 --seed 0 --output benchmarks/results/faults--cpu.json
+
+Each row says what was done how often, and whether the sweep that was run again afterwards is equal, bit by bit, to one
+that nothing disturbed. Full disks and read-only places are mounts, for which this has to run as root on Linux; without
+that the rows say so.
+"""
+
+import argparse
+import json
+import os
+import platform
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import geomlib
+from geomlib import sweep
+from geomlib.sweep.store import Store
+
+SETTINGS: dict[str, Any] = {"generator": "shapes-dcgan", "distance": "mse", "positions": 16, "seed": 0}
+VALUES = ("eigenvalues", "eigenvectors", "noise_floor")
+
+SLOW = '''
+import time, pathlib, torch, geomlib
+HERE = pathlib.Path(__file__).parent
+def make():
+    """The sphere; its first call in the second process on hangs once, where a file asks for it."""
+    sphere = geomlib.load_generator("sphere")
+    def module(z):
+        hang = HERE / "hang"
+        if hang.exists() and torch.is_inference_mode_enabled() is False:
+            hang.unlink()
+            time.sleep(3600)
+        return sphere(z)
+    return geomlib.Generator(module, sphere.latent_dim, output_range=None, name="slow")
+def distance():
+    return lambda x: x.flatten(1)
+'''
+
+
+def work(store: str, settings: dict[str, Any], **options: Any) -> None:
+    """A sweep as anyone would run it; called in processes of its own."""
+    torch.set_num_threads(1)
+    generator = geomlib.load_generator(settings["generator"])
+    distance = geomlib.load_distance(settings["distance"])
+    sweep.run(generator, generator.sample(settings["positions"], settings["seed"]), distance, store=store, **options)
+
+
+def start(store: Path, settings: dict[str, Any], **options: Any) -> subprocess.Popen[str]:
+    """The same in a process."""
+    command = [sys.executable, __file__, "--work", json.dumps([str(store), settings, options])]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def finish(store: Path, settings: dict[str, Any], **options: Any) -> tuple[int, str]:
+    """Run it to its end; exit status and the last line that it said."""
+    process = start(store, settings, **options)
+    said = process.communicate()[1].strip().splitlines()
+    return process.returncode, said[-1] if said else ""
+
+
+def values(store: Path) -> dict[str, np.ndarray]:
+    """What a store holds."""
+    kept = Store(store)
+    return {name: np.asarray(kept.array(name)[:]) for name in VALUES}
+
+
+class Faults:
+    """One undisturbed sweep, and everything that is done to others like it."""
+
+    def __init__(self, folder: Path, kills: int, seed: int) -> None:
+        self.folder, self.kills, self.random = folder, kills, random.Random(seed)
+        self.rows: dict[str, dict[str, Any]] = {}
+        whole = folder / "whole.zarr"
+        began = time.monotonic()
+        assert finish(whole, SETTINGS)[0] == 0
+        self.seconds, self.whole = time.monotonic() - began, values(whole)
+
+    def copy(self, name: str) -> Path:
+        """A finished store to do harm to."""
+        return Path(shutil.copytree(self.folder / "whole.zarr", self.folder / name))
+
+    def equal(self, store: Path) -> bool:
+        """Whether it holds what the undisturbed one holds, and nothing lies about beside it."""
+        here = values(store)
+        leftovers = [path for path in store.parent.iterdir() if path.name.startswith(f".{store.name}")]
+        whole = sweep.status(store).done == SETTINGS["positions"] and not Store(store).damaged()
+        return whole and not leftovers and all(np.array_equal(here[name], self.whole[name]) for name in VALUES)
+
+    def tell(self, what: str, times: int, equal: bool, **more: Any) -> None:
+        self.rows[what] = {"times": times, "equal": equal, **more}
+        print(what, self.rows[what], file=sys.stderr)
+
+    def killed(self) -> None:
+        """SIGKILL at random moments of a sweep, the making of the store among them, until killed often enough."""
+        store, found, runs = self.folder / "killed.zarr", [], 0
+        while runs < self.kills:
+            process = start(store, SETTINGS)
+            with_store = self.random.random() < 0.5  # half of them while it starts, half while it writes
+            limit = time.monotonic() + 60
+            while with_store and time.monotonic() < limit and process.poll() is None and not store.exists():
+                time.sleep(0.01)
+            time.sleep(self.random.uniform(0, self.seconds / 2))
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+            ended = process.wait()
+            process.stderr.close()  # type: ignore[union-attr]
+            if ended == -signal.SIGKILL:
+                runs += 1
+                found.append(sweep.status(store).done if store.exists() else 0)
+            else:  # it was through: begin anew
+                shutil.rmtree(store)
+        code, _ = finish(store, SETTINGS)
+        self.tell("sweep killed (SIGKILL)", runs, code == 0 and self.equal(store), done_when_killed=found)
+
+    def damaged(self) -> None:
+        """Chunks truncated, zeroed and with one bit turned: `verify` finds each."""
+        store, names = self.copy("damaged.zarr"), [*VALUES, "state"]
+        for index in range(self.kills):
+            kind = ("truncated", "zeroed", "a bit turned")[index % 3]
+            chunks = [path for path in (store / self.random.choice(names) / "c").rglob("*") if path.is_file()]
+            chunk = self.random.choice(sorted(chunks))
+            content = bytearray(chunk.read_bytes())
+            if kind == "a bit turned":
+                content[self.random.randrange(len(content))] ^= 1 << self.random.randrange(8)
+            cut = {"truncated": content[: len(content) // 2], "zeroed": bytes(len(content))}
+            chunk.write_bytes(bytes(cut.get(kind, content)))
+        found = len(Store(store).damaged())
+        code, _ = finish(store, SETTINGS, verify=True)
+        self.tell("chunks damaged", self.kills, code == 0 and self.equal(store), positions_found=found)
+
+    def two_writers(self) -> None:
+        """Two processes that fill one store at the same time."""
+        store = self.folder / "two.zarr"
+        both = [start(store, SETTINGS) for _ in range(2)]
+        codes = [(one.communicate(), one.returncode)[1] for one in both]
+        self.tell("two writers", 1, codes == [0, 0] and self.equal(store))
+
+    def others(self) -> None:
+        """Another seed, other weights, other code: refused, naming the field, and the store is as it was."""
+        store = self.copy("others.zarr")
+        code = (self.folder / "module.py").as_posix()
+        for what, settings, field in (
+            ("another seed", SETTINGS | {"seed": 1}, "latents"),
+            ("other weights", SETTINGS | {"generator": "shapes-biggan"}, "weights"),
+            ("other code", SETTINGS | {"generator": f"{code}:make"}, "generator source"),
+        ):
+            (self.folder / "module.py").write_text(SLOW, encoding="utf-8")
+            status, said = finish(store, settings)
+            self.tell(f"{what} refused", 1, status != 0 and field in said and self.equal(store), said=field)
+
+    def workers_killed(self) -> None:
+        """Workers of a local cluster killed while they are at work."""
+        from distributed import LocalCluster
+
+        store = self.folder / "workers.zarr"
+        cluster = LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None)
+        kills = 0
+        with cluster:
+            process = start(store, SETTINGS, scheduler=cluster.scheduler_address)
+            while process.poll() is None and kills < self.kills:
+                time.sleep(self.random.uniform(0.5, 4))
+                pids = [nanny.pid for nanny in cluster.workers.values() if nanny.pid]
+                if pids and process.poll() is None:
+                    os.kill(self.random.choice(pids), signal.SIGKILL)
+                    kills += 1
+            process.communicate()
+        code, _ = finish(store, SETTINGS)
+        self.tell("workers killed (SIGKILL)", kills, code == 0 and self.equal(store))
+
+    def hangs(self) -> None:
+        """A worker that hangs at one position is started anew after `timeout` seconds."""
+        from distributed import Client, LocalCluster
+
+        module = self.folder / "slow.py"
+        module.write_text(SLOW, encoding="utf-8")
+        generator = geomlib.load_generator(f"{module}:make")
+        distance, latents = geomlib.load_distance(f"{module}:distance"), generator.sample(4, 0)
+        whole = sweep.run(generator, latents, distance, store=self.folder / "slow.zarr").load()
+        (module.parent / "hang").touch()
+        began = time.monotonic()
+        with (
+            LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster,
+            Client(cluster) as client,
+        ):
+            store = self.folder / "hangs.zarr"
+            there = sweep.run(generator, latents, distance, store=store, client=client, timeout=20).load()
+        equal = all(np.array_equal(whole[name], there[name]) for name in VALUES)
+        self.tell("a worker hangs (timeout)", 1, equal, seconds=round(time.monotonic() - began))
+
+    def places(self) -> None:
+        """A full disk and a read-only mount: one line, and the store is as it was."""
+        for what, options in (("full disk", "size=64k"), ("read-only place", "ro")):
+            place = self.folder / what.replace(" ", "-")
+            place.mkdir()
+            try:
+                with mounted(place, options):
+                    status, said = finish(place / "a.zarr", SETTINGS)
+                    left = [] if options == "ro" else [path.name for path in place.iterdir() if path.name != "a.zarr"]
+                    if options == "ro":
+                        equal = status != 0
+                    else:  # the same store where there is room
+                        moved = self.folder / "moved.zarr"
+                        if (place / "a.zarr").exists():
+                            shutil.copytree(place / "a.zarr", moved)
+                        equal = status != 0 and not left and finish(moved, SETTINGS)[0] == 0 and self.equal(moved)
+            except (OSError, subprocess.CalledProcessError) as error:
+                print(f"{what}: not tried, {error}", file=sys.stderr)
+                continue
+            self.tell(what, 1, equal, said=said[:120])
+
+
+@contextmanager
+def mounted(place: Path, options: str) -> Iterator[None]:
+    """A small file system in memory."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], check=True, capture_output=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Kill, damage and fill, then run again and compare.")
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--work", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.work:
+        store, settings, more = json.loads(options.work)
+        if scheduler := more.pop("scheduler", None):
+            from distributed import Client
+
+            more["client"] = Client(scheduler)
+        work(store, settings, **more)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        faults = Faults(Path(folder), options.kills, options.seed)
+        each: tuple[Callable[[], None], ...] = (
+            faults.killed,
+            faults.workers_killed,
+            faults.damaged,
+            faults.two_writers,
+            faults.others,
+            faults.hangs,
+            faults.places,
+        )
+        for fault in each:
+            fault()
+    record = {
+        "benchmark": "faults",
+        "rows": faults.rows,
+        "settings": SETTINGS,
+        "seed": options.seed,
+        "machine": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+    if options.output:
+        options.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    if not all(row["equal"] for row in faults.rows.values()):
+        raise SystemExit("faults: not everything was as it should be")
+
+
+if __name__ == "__main__":
+    main()

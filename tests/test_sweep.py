@@ -1,0 +1,184 @@
+"""Sweeps: what is in the store is the metric, what is killed or damaged is computed again, what differs is refused."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import geomlib
+from geomlib import sweep
+from geomlib.sweep.store import Store
+
+G = geomlib.load_generator("sphere")
+Z = G.sample(6, seed=3)
+D = geomlib.Distance("values", lambda x: x.flatten(1))
+
+
+def run(store: Path, **options: object) -> dict[str, np.ndarray]:
+    dataset = sweep.run(options.pop("generator", G), options.pop("latents", Z), D, store=store, **options)  # type: ignore[arg-type]
+    return {str(name): np.asarray(dataset[name]) for name in dataset}
+
+
+def test_the_dataset_holds_the_metric(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    dataset = run(tmp_path / "a.zarr", matrix=True, progress=lambda done, total: seen.append((done, total)))
+    metric = geomlib.metric_tensor(G, Z, D)
+    for name in ("matrix", "eigenvalues", "eigenvectors", "noise_floor"):
+        assert np.array_equal(dataset[name], getattr(metric, name).numpy()), name
+    assert np.array_equal(dataset["latents"], Z.double().numpy())
+    assert (dataset["state"] == sweep.State.DONE).all() and seen[-1] == (6, 6)
+
+
+def test_the_leading_pairs_alone(tmp_path: Path) -> None:
+    dataset = run(tmp_path / "a.zarr", top=1)
+    assert dataset["eigenvalues"].shape == (6, 1) and dataset["residuals"].shape == (6, 1)
+    assert np.allclose(dataset["eigenvalues"][:, 0], geomlib.metric_tensor(G, Z, D).eigenvalues[:, 0])
+
+
+def test_nothing_is_computed_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run(tmp_path / "a.zarr", shard=(0, 3))
+    assert (first["state"] == [1, 0, 0, 1, 0, 0]).all()
+    second = run(tmp_path / "a.zarr")
+    assert (second["seconds"][[0, 3]] == first["seconds"][[0, 3]]).all() and (second["state"] == 1).all()
+    monkeypatch.setattr("geomlib.sweep.task.metric_tensor", None)
+    run(tmp_path / "a.zarr")
+
+
+def test_status(tmp_path: Path) -> None:
+    run(tmp_path / "a.zarr", shard=(1, 2))
+    told = sweep.status(tmp_path / "a.zarr")
+    assert (told.positions, told.done, told.failed, told.missing, told.damaged) == (6, 3, 0, 3, 0)
+    assert told.bytes > 0 and told.seconds > 0
+
+
+@pytest.mark.parametrize("harm", ["flip", "zero", "cut", "empty", "delete"])
+@pytest.mark.parametrize("name", ["eigenvectors", "noise_floor", "state"])
+def test_damage_is_found_and_mended(tmp_path: Path, harm: str, name: str) -> None:
+    whole = run(tmp_path / "a.zarr")
+    (chunk,) = [
+        path
+        for path in (tmp_path / "a.zarr" / name / "c").rglob("*")
+        if path.is_file() and path.parts[-1 if name in ("noise_floor", "state") else -3] == "2"
+    ]
+    content = bytearray(chunk.read_bytes())
+    content[len(content) // 2] ^= 8
+    harmed = {"flip": bytes(content), "zero": bytes(len(content)), "cut": bytes(content[:-3]), "empty": b""}
+    if harm == "delete":
+        chunk.unlink()
+    else:
+        chunk.write_bytes(harmed[harm])
+    if (name, harm) != ("state", "delete"):  # a state that is gone says that the position is missing
+        assert Store(tmp_path / "a.zarr").damaged() == [2]
+    again = run(tmp_path / "a.zarr", verify=True)
+    assert all(np.array_equal(again[key], whole[key]) for key in whole if key != "seconds")
+
+
+def test_what_differs_is_named(tmp_path: Path) -> None:
+    store = tmp_path / "a.zarr"
+    run(store)
+    for expected, options in {
+        "latents": {"latents": G.sample(6, seed=4)},
+        "generator": {"generator": geomlib.load_generator("torus"), "latents": Z},
+        "tile": {"tile": 1},
+        "method": {"method": "backward"},
+        "dtype": {"generator": G.to("cpu", torch.float64)},
+        "holds": {"matrix": True},
+    }.items():
+        with pytest.raises(ValueError, match=expected):
+            run(store, **options)  # type: ignore[arg-type]
+    assert (run(store)["state"] == 1).all()
+
+
+def test_other_weights_and_other_code_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = torch.nn.Linear(4, 6).eval()
+    generator = geomlib.Generator(network, 4, output_range=None)
+    z = torch.randn(2, 4)
+    run(tmp_path / "a.zarr", generator=generator, latents=z)
+    with torch.no_grad():
+        network.weight += 1
+    with pytest.raises(ValueError, match="weights"):
+        run(tmp_path / "a.zarr", generator=geomlib.Generator(network, 4, output_range=None), latents=z)
+    run(tmp_path / "b.zarr")
+    monkeypatch.setattr("geomlib.sweep.fingerprint.numerics_hash", lambda: "another")
+    with pytest.raises(ValueError, match="geomlib"):
+        run(tmp_path / "b.zarr")
+
+
+def broken(z: Tensor) -> Tensor:
+    """A plane that is not finite where the first coordinate is above 100."""
+    return torch.stack([z[:, 0] + 0 / (z[:, 0] < 100), z[:, 1], z[:, 0] * z[:, 1]], 1)
+
+
+def test_a_position_that_fails_is_recorded_and_the_rest_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    generator = geomlib.Generator(broken, 2, output_range=None, name="broken")
+    z = torch.tensor([[1.0, 2.0], [101.0, 2.0], [3.0, 4.0]])
+    with caplog.at_level(logging.WARNING):
+        dataset = run(tmp_path / "a.zarr", generator=generator, latents=z)
+    assert (dataset["state"] == [1, 2, 1]).all() and np.isnan(dataset["eigenvalues"][1]).all()
+    assert "finite" in Store(tmp_path / "a.zarr").reason(1) and "position 1" in caplog.text
+    caplog.clear()
+    run(tmp_path / "a.zarr", generator=generator, latents=z)
+    assert not caplog.text
+    run(tmp_path / "a.zarr", generator=generator, latents=z, retry_failed=True)
+    assert "position 1" in caplog.text
+
+
+def test_bad_input_writes_nothing(tmp_path: Path) -> None:
+    for options, words in (
+        ({"latents": Z[:0]}, "at least one"),
+        ({"latents": torch.randn(3, 7)}, "latents"),
+        ({"latents": Z * float("nan")}, "latents"),
+        ({"shard": (3, 3)}, "shard"),
+        ({"shard": (-1, 3)}, "shard"),
+        ({"timeout": 3.0}, "client"),
+    ):
+        with pytest.raises((ValueError, FloatingPointError), match=words):
+            run(tmp_path / "a.zarr", **options)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("mine")
+    with pytest.raises(ValueError, match="no store of a sweep"):
+        run(tmp_path / "notes")
+    with pytest.raises(ValueError, match="no store of a sweep"):
+        sweep.status(tmp_path / "notes" / "a.txt")
+    with pytest.raises(FileNotFoundError, match="no store"):
+        sweep.status(tmp_path / "nothing")
+    assert [path.name for path in tmp_path.rglob("*")] == ["notes", "a.txt"]
+
+
+def test_notebooks_share_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = geomlib.metric_tensor(G, Z, D)
+    monkeypatch.setenv("GEOMLIB_STORE", str(tmp_path))
+    for latents in (Z[:4], Z):
+        metric = sweep.metrics(G, latents, D)
+        for name in ("matrix", "eigenvalues", "eigenvectors", "noise_floor"):
+            assert torch.equal(getattr(metric, name), getattr(expected, name)[: len(latents)]), name
+    monkeypatch.setattr("geomlib.sweep.task.metric_tensor", None)
+    assert torch.equal(sweep.metrics(G, Z.flip(0), D).matrix, expected.matrix.flip(0))
+
+
+def test_a_shared_metric_that_fails_names_its_position(tmp_path: Path) -> None:
+    generator = geomlib.Generator(broken, 2, output_range=None, name="broken")
+    with pytest.raises(FloatingPointError, match="position 1"):
+        sweep.metrics(generator, torch.tensor([[1.0, 2.0], [101.0, 2.0]]), D, store=tmp_path)
+
+
+def test_workers_of_a_cluster_give_the_same_bits(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    generator, distance = geomlib.load_generator("shapes-dcgan"), geomlib.load_distance("mse")
+    latents = generator.sample(4, seed=0)
+    here = sweep.run(generator, latents, distance, store=tmp_path / "here.zarr")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        there = sweep.run(generator, latents, distance, store=tmp_path / "there.zarr", client=client)
+    for name in ("eigenvalues", "eigenvectors", "noise_floor", "state"):
+        assert np.array_equal(here[name], there[name]), name
