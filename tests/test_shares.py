@@ -6,8 +6,7 @@ from torch import Tensor
 
 import geomlib
 from geomlib import figures
-from geomlib.applications import disentanglement as dis
-from geomlib.applications import shares
+from geomlib.applications import factors, shares
 from geomlib.homogeneity import random_frame
 
 
@@ -24,7 +23,7 @@ def test_effects_of_all_but_the_first_axes_are_those_of_the_rest() -> None:
         G, axes, (0, 1, 2, 4), columns, latents=G.sample(8000, 3), progress=lambda *at: calls.append(at)
     )
     assert terms.shape == (4000, 2, 2, 4, 3) and calls == [(1, 2), (2, 2)]
-    effects = dis.total_effects(terms)
+    effects = factors.total_effects(terms)
     units = torch.nn.functional.normalize(mixtures.double(), dim=1)
     for index, basis in enumerate(axes.values()):
         expected = 1 - torch.stack([(units @ basis[:, :k]).square().sum(1) for k in (0, 1, 2, 4)])
@@ -36,7 +35,7 @@ def test_effects_of_all_but_the_first_axes_are_those_of_the_rest() -> None:
 
 def test_scores_stand_in_the_order_of_their_names() -> None:
     importance = torch.rand(2, 5, 3, generator=torch.Generator().manual_seed(0))
-    each = (dis.disentanglement, dis.completeness, dis.gap)
+    each = (factors.disentanglement, factors.completeness, factors.gap)
     together = shares.scores(importance)
     assert tuple(score.__name__ for score in each) == shares.SCORES
     for row, score in zip(together, each, strict=True):

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from geomlib._state import isolated
-from geomlib.applications.disentanglement import Reading, completeness, disentanglement, gap
-from geomlib.applications.factors import principal_axes
+from geomlib.applications.factors import Reading, completeness, disentanglement, gap, principal_axes
 from geomlib.distances import Distance, load_distance
 from geomlib.generators.interface import Generator
 from geomlib.spectrum import participation_ratio
