@@ -3,7 +3,7 @@
     python benchmarks/engines.py
 
 Both on the same problems, in turn, each problem in a process of its own: the time of a whole metric over that of as
-many forward passes, the relative difference to float64 (PyTorch's own forward mode), and peak memory.  The tape is
+many forward passes, the relative difference to float64 (PyTorch's own JVP), and peak memory.  The tape is
 recorded at each latent.  The program (`replay.py`) is traced once and folded at each latent, so that it has two costs:
 of the first metric, and of each further one for as long as neither generator nor distance is touched.  Where a network
 is large a part of the columns is timed, and the whole metric reckoned from it.
@@ -157,7 +157,7 @@ def ratio(seconds: dict[str, list[float]], once: list[str], replayed: str, share
 
 
 def truth(problem: Problem, basis: Tensor) -> Tensor:
-    """The block of the matrix in float64, by PyTorch's forward mode."""
+    """The block of the matrix in float64, by PyTorch's own JVP."""
     generator, z, distance = problem.exact_parts()
     features = distance.features
     assert features is not None

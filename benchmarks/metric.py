@@ -70,7 +70,7 @@ def main() -> None:
         "forward": other("forward"),
     }
     cases["pullback, recording alone"] = lambda: PullbackOperator(G, z, d) and None
-    cases["pullback, in PyTorch's forward mode"] = pullback(record=False)
+    cases["pullback, not recorded"] = pullback(record=False)
     for size in options.tiles:
         cases[f"pullback, tile {size}"] = pullback(tile=size)
     if not options.part:

@@ -6,7 +6,7 @@
 Relative Frobenius difference at each position, of the whole matrix or estimated with random vectors, and for each
 eigenvalue its relative error beside its share of the largest.  A ReLU or a max-pool whose inputs lie within rounding of
 its kink falls on the other side where its values are float32: beside our own differences stand those of PyTorch's
-forward mode, in float32 throughout.
+own JVP, in float32 throughout.
 """
 
 import sys

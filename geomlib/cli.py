@@ -269,7 +269,7 @@ def sweep(
     if scheduler:
         from distributed import Client
 
-        client = Client(scheduler)
+        client = Client(scheduler)  # type: ignore[no-untyped-call]
     network = geomlib.load_generator(spec, space, weights or None, device, **_options(option))
     measure = geomlib.load_distance(distance or network.default_distance, device)
     latents = network.sample(positions, seed)

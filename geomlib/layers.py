@@ -71,6 +71,7 @@ def layer_names(generator: Generator) -> list[str]:
     return list(_sizes(generator))
 
 
+@isolated()
 def main_layers(generator: Generator, count: int = 9) -> list[str]:
     """At most `count` names of the outermost layers, evenly chosen in the order of the forward pass.
 

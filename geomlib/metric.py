@@ -14,12 +14,12 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from geomlib._checks import check_choice, check_finite, check_matrix
+from geomlib._checks import check_finite, check_matrix
 from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
-from geomlib.operators import METHODS, Operator, PullbackOperator, metric_operator
+from geomlib.operators import Operator, PullbackOperator, metric_operator
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,6 @@ def metric_tensor(
         >>> print((metric.matrix * 3 / 2).round(decimals=4).tolist())
         [[1.0, 0.0], [0.0, 0.25]]
     """
-    check_choice("method", method, METHODS)
     positions = z if z.ndim == 2 else z[None]
     check_matrix("z", positions, generator.latent_dim)
     if not len(positions):

@@ -40,6 +40,7 @@ def test_quick_benchmark(what: str, tmp_path: Path) -> None:
         ("precision", ["--positions", "2"]),
         ("precision", ["--positions", "2", "--probes", "3"]),
         ("memory", ["--k", "3"]),
+        ("engines", ["--repeats", "1"]),
         ("directions", ["--repeats", "1", "--k", "3", "--codes", "50", "--positions", "2"]),
     ],
 )
@@ -49,7 +50,11 @@ def test_quick_benchmark_of_another_kind(what: str, options: list[str], tmp_path
     subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
     content = json.loads(output.read_text())
     assert content["benchmark"] == what
-    if what == "precision":
+    if what == "engines":
+        (row,) = content["problems"].values()
+        assert row["over_forward_passes"].keys() == {"tape", "program, first", "program, further"}
+        assert 0 < max(row["relative_error"].values()) < 1e-5
+    elif what == "precision":
         assert len(content["differences"]) == 2 and 0 < max(content["differences"]) < 1e-5
     else:
         assert all(row["seconds"] >= 0 for row in content["rows"].values()) and len(content["rows"]) >= 3

@@ -1,4 +1,4 @@
-"""A function linearised once has the derivative of PyTorch's forward mode, by every rule, in any order of steps."""
+"""A function linearised once has the derivative that PyTorch's own JVP gives, by every rule, in any order of steps."""
 
 import gc
 import json
@@ -208,7 +208,7 @@ PAIRS += [("dcgan", name) for name in ("st-lpips-alex", "st-lpips-vgg", "ssim")]
 
 @pytest.mark.parametrize(("architecture", "distance"), PAIRS)
 def test_every_architecture_and_distance(architecture: str, distance: str) -> None:
-    """Recorded to the end, and as by forward mode under `vmap`."""
+    """Recorded to the end, and as by a JVP under `vmap`."""
     network = small(architecture).double().requires_grad_(False)
     G = geomlib.Generator(network, network.latent_dim, network.output_range)
     options = {"pretrained": False} if distance.startswith("lpips") else {}

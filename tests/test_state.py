@@ -146,7 +146,7 @@ def test_derivatives_of_an_image_are_the_caller_s() -> None:
         assert not G(z).requires_grad
 
 
-APPLICATIONS = ("directions", "factors", "geodesics", "inversion.invert", "riemannian", "search")
+APPLICATIONS = ("directions", "factors", "geodesics", "inversion.invert", "riemannian", "search", "shares")
 ENGINE = ("check.report", "eigen", "layers", "metric", "operators.methods", "paths")
 DOORS = (*ENGINE, *(f"applications.{name}" for name in APPLICATIONS))
 

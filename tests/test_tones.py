@@ -241,7 +241,7 @@ def test_the_generator_is_built_by_its_card_and_makes_notes(reader: networks.Ton
 def test_what_is_read_stands_in_words() -> None:
     factors = torch.tensor([[1.0, 0.5, 0.25, -2.0, -1.0]])
     sure, unsure = torch.tensor([[0.0, 1.0, 0.0, 0.0, 0.0]]), torch.full((1, 5), 0.2)
-    readings = networks.Readings(torch.cat([sure, unsure]), factors.repeat(2, 1), torch.zeros(2, 128))
+    readings = Readings(torch.cat([sure, unsure]), factors.repeat(2, 1), torch.zeros(2, 128))
     clean, unclear = quality.in_words(readings)
     frequency = tones.NOTES[1] * tones.SAMPLE_RATE // PERIOD
     assert clean == f"{frequency} Hz, brightness 0.50, even harmonics 0.25, attack 0.01 s, decay 0.10 s"

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from geomlib._checks import check_finite, check_matrix
+from geomlib._progress import Progress
 from geomlib.distances import Distance
 from geomlib.generators import Generator
-from geomlib.metric import Metric, Progress, metric_tensor
+from geomlib.metric import Metric, metric_tensor
 from geomlib.sweep.cluster import spread
 from geomlib.sweep.fingerprint import latents_hash
 from geomlib.sweep.store import Layout, State, Store
