@@ -35,6 +35,7 @@ def vary_alike(latents: Tensor) -> bool:
     return bool(participation_ratio(variances) / n > 0.8 / (1 + n / count))
 
 
+@isolated()
 def principal(generator: Generator, latents: Tensor) -> tuple[str, Tensor]:
     """Principal axes `(n, n)`, and of what: "images" where `latents` `(N, n)` vary alike, else the latents ("codes").
 
