@@ -1,5 +1,7 @@
 """The command line: generators and their checkpoints, one metric or inversion, the experiments, the book."""
 
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -478,8 +480,20 @@ def book(
 
 
 def _settings(**options: Any) -> dict[str, Any]:
-    """What was given of the options that all notebooks share."""
-    return {name: value for name, value in options.items() if value not in ("", None, {})}
+    """What was given of the options that all notebooks share; paths in them are those of the working folder."""
+    given = {name: value for name, value in options.items() if value not in ("", None, {})}
+    return given | {name: _in_project(given[name]) for name in ("generator", "weights", "distance") if name in given}
+
+
+def _in_project(source: str) -> str:
+    """A file, or `file.py:factory`, as seen from the project, where notebooks run; anything else as it is."""
+    from geomlib.book.runner import find_project
+
+    place, colon, factory = source.rpartition(":") if ".py:" in source else (source, "", "")
+    path, root = Path(os.path.normpath(Path.cwd() / place)), find_project()
+    if Path.cwd() == root or not path.is_file():
+        return source
+    return f"{path.relative_to(root) if path.is_relative_to(root) else path}{colon}{factory}"
 
 
 def _options(texts: list[str] | None) -> dict[str, Any]:
@@ -491,8 +505,14 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
+def _as_interrupt(number: int, frame: object) -> None:
+    """End as after Ctrl-C: whatever was started ends first."""
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Entry point: an error is one clear message and exit code 2, its traceback shown only with ``--debug``."""
+    signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         app()
     except EXPECTED as error:

@@ -271,3 +271,28 @@ def test_invert_tells_errors_in_one_line(
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith(message)
     assert not (tmp_path / "found").exists()
+
+
+MINE = """import geomlib
+def make():
+    return geomlib.Generator(lambda z: z[:, :, None, None].repeat(1, 1, 8, 8), 3, default_distance="mse")
+"""
+
+
+def test_paths_are_those_of_the_working_folder(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = toy / "work"
+    work.mkdir()
+    (work / "mine.py").write_text(MINE)
+    outside = toy.parent / f"{toy.name}-outside.py"
+    outside.write_text(MINE)
+    monkeypatch.chdir(work)
+    assert cli._in_project("mine.py:make") == "work/mine.py:make"
+    assert cli._in_project("mine.py") == "work/mine.py"
+    assert cli._in_project(f"../../{outside.name}:make") == f"{outside}:make"
+    assert [cli._in_project(one) for one in ("mse", "a.b:c", "gone.py:make")] == ["mse", "a.b:c", "gone.py:make"]
+    monkeypatch.chdir(toy)
+    assert cli._in_project("work/mine.py:make") == "work/mine.py:make"
+    command = [sys.executable, "-m", "geomlib.cli", "run", "toy", "--generator", "mine.py:make"]
+    done = subprocess.run(command, cwd=work, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert list(toy.glob("results/mine.make-*/toy/summary.json"))

@@ -4,7 +4,9 @@ So the peak memory of the notebook's kernel can be read when it has ended. It im
 """
 
 import json
+import os
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,20 @@ def peak_memory() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def end_with(parent: int) -> None:
+    """End this process soon after `parent` has ended, however that was; the kernel ends with this process."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def main(request_file: str) -> None:
     """Run the notebook that the request names and write seconds and memory beside it."""
+    end_with(os.getppid())
     request: dict[str, Any] = json.loads(Path(request_file).read_text(encoding="utf-8"))
     import papermill
 

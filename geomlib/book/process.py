@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,16 +20,24 @@ from geomlib.book.plan import Plan
 from geomlib.findings.results import PROGRESS_FILE
 
 Say = Callable[[str], None]
+PATIENCE = 5  # seconds that a process has to end when it is told to
 
 
 class NotebookError(RuntimeError):
     """A notebook failed; the message shows the cell and the error."""
 
 
-def execute(root: Path, plan: Plan, threads: int, say: Say) -> float:
+class StoppedError(RuntimeError):
+    """A notebook was ended because it was asked for."""
+
+
+def execute(root: Path, plan: Plan, threads: int, say: Say, stop: threading.Event | None = None) -> float:
     """Run one notebook into a folder beside the final one and swap it in; returns seconds.
 
+    When `stop` is set its process ends, and what it has written goes.
+
     Raises:
+        StoppedError: `stop` was set.
         NotebookError: it failed; earlier results are as they were.
     """
     plan.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +50,8 @@ def execute(root: Path, plan: Plan, threads: int, say: Say) -> float:
             "parameters": plan.injected | {"results": staging.as_posix()},
             "root": str(root),
         }
-        log = _in_own_process(request, Path(scratch), threads, lambda text: say(f"{plan.label}:   {text}"))
+        tell = lambda text: say(f"{plan.label}:   {text}")  # noqa: E731
+        log = _in_own_process(request, Path(scratch), threads, tell, stop or threading.Event())
         output, record_file = Path(request["output"]), Path(request["record"])
         if not record_file.is_file():
             raise NotebookError(f"{plan.label}: its process ended without a result\n{log[-3000:]}")
@@ -80,7 +90,7 @@ def _staging(final: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _in_own_process(request: dict[str, Any], scratch: Path, threads: int, say: Say) -> str:
+def _in_own_process(request: dict[str, Any], scratch: Path, threads: int, say: Say, stop: threading.Event) -> str:
     """Execute a request, passing on the notebook's progress; returns what the process printed."""
     request_file, log, progress = scratch / "request.json", scratch / "log", scratch / "progress"
     request_file.write_text(json.dumps(request), encoding="utf-8")
@@ -95,11 +105,14 @@ def _in_own_process(request: dict[str, Any], scratch: Path, threads: int, say: S
     }
     with log.open("wb") as stream:
         command = [sys.executable, "-P", str(provenance.PACKAGE / "book" / "kernel_main.py"), str(request_file)]
-        process = subprocess.Popen(command, stdout=stream, stderr=stream, env=environment, cwd=request["root"])
+        process = subprocess.Popen(  # in a session of its own: Ctrl-C reaches the runner, which ends it
+            command, stdout=stream, stderr=stream, env=environment, cwd=request["root"], start_new_session=True
+        )
         shown, last = "", 0.0
         try:
             while process.poll() is None:
-                time.sleep(0.1)
+                if stop.wait(0.1):
+                    raise StoppedError("ended before it was done")
                 text = progress.read_text(encoding="utf-8") if progress.is_file() else ""
                 if text and text != shown and time.monotonic() - last > 5:
                     shown, last = text, time.monotonic()
@@ -107,7 +120,11 @@ def _in_own_process(request: dict[str, Any], scratch: Path, threads: int, say: S
         finally:
             if process.poll() is None:
                 process.terminate()
-                process.wait()
+                try:
+                    process.wait(PATIENCE)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
     return log.read_text(encoding="utf-8", errors="replace")
 
 

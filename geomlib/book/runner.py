@@ -6,6 +6,7 @@ A run is a folder ``results/<run>/<experiment>/`` (see `run.Run.name`) with the 
 
 import contextlib
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -110,11 +111,17 @@ def _run_stage(root: Path, plans: Sequence[Plan], threads: int, at_once: int, sa
 
     def one(plan: Plan) -> None:
         say(f"{plan.label}: running")
-        say(f"{plan.label}: done in {execute(root, plan, threads, say):.1f} s")
+        say(f"{plan.label}: done in {execute(root, plan, threads, say, stop):.1f} s")
 
+    stop = threading.Event()
     with ThreadPoolExecutor(max(1, at_once)) as pool:
         started = [pool.submit(one, plan) for plan in plans]
-        done, waiting = wait(started, return_when=FIRST_EXCEPTION)
+        try:
+            done, waiting = wait(started, return_when=FIRST_EXCEPTION)
+        except BaseException:  # Ctrl-C, SIGTERM: nothing begins any more, what runs ends
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
         for future in waiting:
             future.cancel()
         for future in done:
