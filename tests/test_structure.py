@@ -13,7 +13,7 @@ HEAVY = (
     "matplotlib", "seaborn", "lpips", "torchvision", "dask", "xarray", "papermill", "nbformat", "IPython", "typer",
     "pooch", "requests", "cma", "scipy", "stlpips_pytorch",
 )  # fmt: skip
-# From the ground up: a room imports what stands above it in this list, and nothing else of the package.
+# From the ground up: a room imports from floors below its own, which are the earlier ones in this list.
 ROOMS = (
     ("_checks", "_files", "_literals", "_progress", "_state"),
     ("derivatives", "generators"),

@@ -69,7 +69,7 @@ def rest_effects(
 ) -> Tensor:
     """Terms `(pairs, A, 2, K, F)` of the total effect of all components but the first `k` axes, for `k` in `counts`.
 
-    One minus `disentanglement.total_effects` of the terms, `(A, K, F)`, is the share of each factor that the first `k`
+    One minus `factors.total_effects` of the terms, `(A, K, F)`, is the share of each factor that the first `k`
     axes carry, the closed Sobol index; of resampled rows it is its bootstrap.  (`factors.factor_shares` has another
     estimator of it, for the shapes data.)  The variation is that of both halves of the latents about their mean.  A
     factor whose codes hold NaN has NaN.

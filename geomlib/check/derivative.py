@@ -69,7 +69,7 @@ def try_route(trial: Trial) -> Verdict:
     check_finite("derivative", operator.columns(_directions(z, 2)))
     trial.operator, route = operator, operator.linear.route
     if route == ROUTES[0]:
-        return True, "JVP under vmap serves, the fastest route.", ""
+        return True, "JVP serves, the fastest route.", ""
     hindrances = {name: _hindrance(trial, name) for name in ROUTES[: ROUTES.index(route)]}
     why = " ".join(f"No {name}: {blame(error, trial.modules())}." for name, error in hindrances.items())
     cost = "Exact, but slower." if route == ROUTES[1] else "Slow, and right to a few digits only."

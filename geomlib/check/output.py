@@ -1,4 +1,4 @@
-"""The trials: each looks at one property of a generator, from its latents to its derivative."""
+"""The trials: each looks at one property of a generator, from its latents to its distance."""
 
 import copy
 import math

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-KEPT = "GEOMLIB_STORE"  # environment variable: the folder of metrics that notebooks share
+KEPT = "GEOMLIB_STORE"  # environment variable: a folder of metrics that several processes share
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def run(
 
     The dataset has the variables `latents` `(P, n)`, `eigenvalues` `(P, k)`, `eigenvectors` `(P, n, k)`, `noise_floor`,
     `tile`, `seconds` and `state` `(P)` (0 missing, 1 done, 2 failed, with a `reason`); with `top` the leading `k`
-    eigenpairs and their `residuals`, else `k = n`, and with `matrix=True` the matrices.  What failed (an image or a
+    eigenpairs and their `residuals` (`tile` 0: chosen automatically), else `k = n`, and with `matrix=True` the matrices.  What failed (an image or a
     metric that is not finite, a latent that no derivative reaches) is told by a warning, and the rest goes on.
 
     Args:
@@ -154,7 +154,7 @@ def metrics(
     store: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Metric:
-    """`metric_tensor` at each of `latents` `(P, n)`, through a store that all notebooks share and that grows.
+    """`metric_tensor` at each of `latents` `(P, n)`, through a store that several processes share and that grows.
 
     In the folder `store` (by default the one that the environment variable GEOMLIB_STORE names; without one nothing is
     kept) each latent has a store of its own, under the hash of what the metric rests on and of its values.  What

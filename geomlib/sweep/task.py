@@ -38,7 +38,7 @@ class Task:
         if self.top is not None:
             pairs = top_eigenpairs(generator, latent, distance, self.top, method=self.method, **limits)  # type: ignore[arg-type]
             values: dict[str, Any] = {"eigenvalues": pairs.eigenvalues, "eigenvectors": pairs.eigenvectors}
-            values |= {"residuals": pairs.residuals, "noise_floor": 0.0, "tile": self.tile or 1}
+            values |= {"residuals": pairs.residuals, "noise_floor": pairs.noise_floor, "tile": self.tile or 0}
         else:
             metric = metric_tensor(generator, latent, distance, self.method, **limits)  # type: ignore[arg-type]
             values = {"eigenvalues": metric.eigenvalues, "eigenvectors": metric.eigenvectors}
