@@ -14,7 +14,10 @@ def dimensions_for(eigenvalues: Tensor, share: float) -> Tensor:
     """The smallest `k` for which the `k` largest of `|λ|` reach `share` of their sum, `(..., n)` to `(...)`.
 
     It is a share of the trace, not of image variance.  The authors' table counts the `k` whose cumulative share is
-    still below, which is one less (Wang & Ponce 2021, the table of dimensions).  Raises `ValueError` for a share outside (0, 1].
+    still below, which is one less (Wang & Ponce 2021, the table of dimensions).
+
+    Raises:
+        ValueError: a share outside (0, 1].
     """
     if not 0 < share <= 1:
         raise ValueError(f"share: expected a number in (0, 1], got {share}")

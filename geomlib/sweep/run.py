@@ -68,8 +68,9 @@ def run(
 
     The dataset has the variables `latents` `(P, n)`, `eigenvalues` `(P, k)`, `eigenvectors` `(P, n, k)`, `noise_floor`,
     `tile`, `seconds` and `state` `(P)` (0 missing, 1 done, 2 failed, with a `reason`); with `top` the leading `k`
-    eigenpairs and their `residuals` (`tile` 0: chosen automatically), else `k = n`, and with `matrix=True` the matrices.  What failed (an image or a
-    metric that is not finite, a latent that no derivative reaches) is told by a warning, and the rest goes on.
+    eigenpairs and their `residuals` (`tile` 0: chosen automatically), else `k = n`, and with `matrix=True` the
+    matrices.  What failed (an image or a metric that is not finite, a latent that no derivative reaches) is told by a
+    warning, and the rest goes on.
 
     Args:
         generator: on one device; for a client it must have a `spec`, from which each worker builds it once.
