@@ -34,7 +34,14 @@ def test_a_run_ends_with_all_that_it_started(tmp_path: Path, number: signal.Sign
     log = tmp_path / "log"
     with log.open("w") as stream:
         command = [sys.executable, "-m", "geomlib.cli", "run", *names]
-        runner = subprocess.Popen(command, cwd=tmp_path, stdout=stream, stderr=stream, start_new_session=True)
+        runner = subprocess.Popen(  # tests in the background may have been started with SIGINT ignored
+            command,
+            cwd=tmp_path,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         limit = time.monotonic() + 120
         while not list(tmp_path.glob("kernel-*")) and time.monotonic() < limit:
             time.sleep(0.2)
