@@ -428,16 +428,7 @@ def run(
             print(name, *parameters.inspect(root / "notebooks" / f"{name}.ipynb"))
         return
     given = assignments(parameter or (), "-p", "expects")
-    settings = _settings(
-        generator=generator,
-        space=space,
-        weights=weights,
-        distance=distance,
-        options=_options(option),
-        profile=profile,
-        device=device,
-        seed=seed,
-    )
+    settings = _settings(generator, space, weights, distance, option, profile, device, seed)
     for folder in runner.run(experiments, settings=settings, given=given, force=force, threads=threads, say=_say):
         print(folder)
 
@@ -465,23 +456,25 @@ def book(
     """
     from geomlib.book import build as jupyter_book
 
-    settings = _settings(
-        generator=generator,
-        space=space,
-        weights=weights,
-        distance=distance,
-        options=_options(option),
-        profile=profile,
-        device=device,
-        seed=seed,
-    )
+    settings = _settings(generator, space, weights, distance, option, profile, device, seed)
     page = jupyter_book.build(settings=settings, force=force, threads=threads, say=_say)
     print(f"\nThe book is built. Open {page}")
 
 
-def _settings(**options: Any) -> dict[str, Any]:
+def _settings(
+    generator: str,
+    space: str,
+    weights: str,
+    distance: str,
+    option: list[str] | None,
+    profile: str,
+    device: str,
+    seed: int | None,
+) -> dict[str, Any]:
     """What was given of the options that all notebooks share; paths in them are those of the working folder."""
-    given = {name: value for name, value in options.items() if value not in ("", None, {})}
+    named: dict[str, Any] = {"generator": generator, "space": space, "weights": weights, "distance": distance}
+    named |= {"options": _options(option), "profile": profile, "device": device, "seed": seed}
+    given = {name: value for name, value in named.items() if value not in ("", None, {})}
     return given | {name: _in_project(given[name]) for name in ("generator", "weights", "distance") if name in given}
 
 

@@ -28,7 +28,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.distances import Distance
-from geomlib.generators.architectures import stylegan, stylegan2
+from geomlib.generators.architectures import stylegan, stylegan2, styles
 from geomlib.generators.architectures.pgan import ScaledLayer
 from geomlib.generators.architectures.spectral import SpectralLayer
 from geomlib.generators.interface import Generator
@@ -234,7 +234,7 @@ def _initialise(module: nn.Module) -> None:
 
 def _deviation(module: nn.Module, weight: Tensor) -> float:
     """Standard deviation of a new weight: one where a layer multiplies it by a constant `scale` at each use."""
-    if isinstance(module, stylegan.Constant | stylegan2.Constant):
+    if isinstance(module, styles.Constant):
         return 1.0
     if isinstance(getattr(module, "scale", None), float):
         return 1.0 / float(getattr(module, "rate", 1.0))

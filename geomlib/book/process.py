@@ -50,7 +50,10 @@ def execute(root: Path, plan: Plan, threads: int, say: Say, stop: threading.Even
             "parameters": plan.injected | {"results": staging.as_posix()},
             "root": str(root),
         }
-        tell = lambda text: say(f"{plan.label}:   {text}")  # noqa: E731
+
+        def tell(text: str) -> None:
+            say(f"{plan.label}:   {text}")
+
         log = _in_own_process(request, Path(scratch), threads, tell, stop or threading.Event())
         output, record_file = Path(request["output"]), Path(request["record"])
         if not record_file.is_file():

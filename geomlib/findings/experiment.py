@@ -29,8 +29,6 @@ def open_experiment(
 ) -> Experiment:
     """Load what the parameters of a notebook name; an empty distance is the generator's own, or `otherwise` for none.
 
-    A generator that has none is measured by "stft" where it makes sounds `(C, L)`, else by "mse".
-
     Raises as `load_generator` and `load_distance`.
     """
     made = load_generator(generator, space=space, weights=weights or None, device=device, **generator_options(options))

@@ -3,7 +3,8 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -44,22 +45,23 @@ def spread(
     from distributed import wait
 
     order = _order(store, task, generator, distance)
-    ahead = iter(positions)
+    ahead = deque(positions)
     tries: dict[int, int] = {}
     running: dict[Any, tuple[int, float]] = {}  # by future: position, and when it was handed out
 
-    def hand_out(several: Iterator[int]) -> None:
+    def hand_out() -> None:
         each = 1 if timeout is not None else OUTSTANDING  # where time counts, none may wait behind another
-        room = each * max(1, len(client.scheduler_info()["workers"])) - len(running)
-        for position in [one for _, one in zip(range(room), several, strict=False)]:
+        most = each * max(1, len(client.scheduler_info()["workers"]))
+        while ahead and len(running) < most:
+            position = ahead.popleft()
             tries[position] = tries.get(position, 0) + 1
             if tries[position] > ATTEMPTS:
                 raise RuntimeError(f"position {position} made its worker hang or die {ATTEMPTS} times")
             future = client.submit(fill, order, position, pure=False, retries=ATTEMPTS)
             running[future] = position, time.monotonic()
 
-    hand_out(ahead)
-    while running:
+    hand_out()
+    while running or ahead:
         try:
             finished = wait(list(running), timeout=1, return_when="FIRST_COMPLETED").done  # type: ignore[no-untyped-call]
         except TimeoutError:
@@ -77,8 +79,8 @@ def spread(
             future.cancel(force=True)
             if at:
                 client.restart_workers(at)
-            hand_out(iter([position]))
-        hand_out(ahead)
+            ahead.appendleft(position)
+        hand_out()
 
 
 def fill(order: str, position: int) -> int:

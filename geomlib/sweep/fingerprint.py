@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from geomlib._files import sha256
 from geomlib.distances import Distance
 from geomlib.generators import Generator, source_files
 
@@ -65,7 +66,7 @@ def numerics_hash() -> str:
         place = PACKAGE / room
         for module in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
             total.update(f"{module.relative_to(PACKAGE).as_posix()}\n".encode())
-            total.update(hashlib.sha256(module.read_bytes()).digest())
+            total.update(sha256(module).encode())
     return total.hexdigest()
 
 
@@ -78,7 +79,7 @@ def _sources(spec: Mapping[str, Any] | None, what: str) -> str:
     if not spec:
         return ""
     files = [path for path in source_files(str(spec["source"]), "", what) if path.suffix == ".py"]
-    return " ".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
+    return " ".join(map(sha256, files))
 
 
 def _version(package: str) -> str:

@@ -183,9 +183,10 @@ def metrics(
             try:
                 with filelock.FileLock(folder / f".{key[:32]}.lock", timeout=-1 if wait else 0):
                     kept = Store.at(folder / f"{key[:32]}.zarr", latent, layout, basis | {"latents": key})
-                    if kept.state(0) != State.DONE or kept.damaged():
+                    found = kept.whole(0)
+                    if found is None:
                         kept.write(0, _at(position, task, generator, distance, latent[0]))
-                    values[position] = kept.read(0)
+                    values[position] = kept.read(0) if found is None else found
             except filelock.Timeout:
                 continue
             count.one_more()

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,7 @@ class Store:
         array: zarr.Array[Any] = self._arrays[name]
         return array
 
+    @cached_property
     def latents(self) -> np.ndarray[Any, Any]:
         """The list that the store was made for, `(P, n)`."""
         return np.asarray(self.array("latents")[:])
@@ -193,16 +195,17 @@ class Store:
             raise ValueError(f"store: a chunk at position {position} of {self.path} is missing")
         return values
 
+    def whole(self, position: int) -> dict[str, np.ndarray[Any, Any]] | None:
+        """The values of a position; None where it is not done, or not whole."""
+        if self.state(position) == State.DONE:
+            with contextlib.suppress(ValueError):
+                return self.read(position)
+        return None
+
     def damaged(self) -> list[int]:
         """Positions that say that they are done or failed, and are not whole: every chunk is read."""
-        return [position for position, state in enumerate(self.states()) if not self._is_whole(position, state)]
-
-    def _is_whole(self, position: int, state: State) -> bool:
-        if state == State.DONE:
-            with contextlib.suppress(ValueError):
-                self.read(position)
-                return True
-        return state in (State.MISSING, State.FAILED)
+        sound = (State.MISSING, State.FAILED)
+        return [at for at, state in enumerate(self.states()) if state not in sound and self.whole(at) is None]
 
     def _set(self, position: int, state: State) -> None:
         self.array("state")[position] = int(state)

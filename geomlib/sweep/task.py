@@ -57,7 +57,7 @@ def rests_on(generator: Generator, distance: Distance, task: Task) -> dict[str, 
 def fill(store: Store, position: int, task: Task, generator: Generator, distance: Distance) -> None:
     """Compute one position of a store from its own list of latents, or say there why it cannot be."""
     start = time.perf_counter()
-    latent = torch.from_numpy(store.latents()[position]).to(generator.device, generator.dtype)
+    latent = torch.from_numpy(store.latents[position]).to(generator.device, generator.dtype)
     try:
         values = task.values(generator, distance, latent, store.layout.matrix)
     except (FloatingPointError, ValueError) as error:

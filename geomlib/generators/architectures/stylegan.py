@@ -10,7 +10,7 @@ from torch.nn import functional
 from geomlib._checks import check_choice, check_matrix
 from geomlib.generators.architectures.base import Architecture
 from geomlib.generators.architectures.layers import affine, double_size, equalised_scale
-from geomlib.generators.architectures.styles import PixelNorm, check_noise, draw_noise, leaky, truncate
+from geomlib.generators.architectures.styles import Constant, PixelNorm, check_noise, draw_noise, leaky, truncate
 
 
 class EqualWeight(nn.Module):
@@ -84,18 +84,6 @@ class AdaptiveInstanceNorm(nn.Module):
         variance, mean = torch.var_mean(features, dim=(2, 3), correction=0)
         multiplier = gain * torch.rsqrt(variance + 1e-5)
         return affine(features, multiplier, offset - mean * multiplier)
-
-
-class Constant(nn.Module):
-    """The learned constant from which every image starts."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.input = nn.Parameter(torch.randn(1, channels, 4, 4))
-
-    def forward(self, batch: int) -> Tensor:
-        """Return `(B, C, 4, 4)`."""
-        return self.input.expand(batch, -1, -1, -1)
 
 
 class DoubleSize(nn.Module):

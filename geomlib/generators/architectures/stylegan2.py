@@ -10,7 +10,7 @@ from torch.nn import functional
 from geomlib._checks import check_choice, check_matrix
 from geomlib.generators.architectures.base import Architecture
 from geomlib.generators.architectures.layers import equalised_scale
-from geomlib.generators.architectures.styles import PixelNorm, check_noise, leaky, truncate
+from geomlib.generators.architectures.styles import Constant, PixelNorm, check_noise, leaky, truncate
 
 PUBLISHED_CHANNELS = {4: 512, 8: 512, 16: 512, 32: 512, 64: 256, 128: 128, 256: 64, 512: 32, 1024: 16}
 
@@ -166,18 +166,6 @@ class ToRGB(nn.Module):
         """Map `(B, in, H, W)` to `(B, 3, H, W)`; the image before is `(B, 3, H / 2, W / 2)`."""
         output: Tensor = self.conv(features, style) + self.bias
         return output if self.upsample is None else output + self.upsample(image)
-
-
-class Constant(nn.Module):
-    """The learned constant from which every image starts."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.input = nn.Parameter(torch.randn(1, channels, 4, 4))
-
-    def forward(self, batch: int) -> Tensor:
-        """Return `(B, C, 4, 4)`."""
-        return self.input.expand(batch, -1, -1, -1)
 
 
 class StyleGAN2(Architecture):

@@ -59,3 +59,15 @@ def check_noise(noise: Sequence[Tensor], sizes: Sequence[int], batch: int) -> li
 def leaky(features: Tensor) -> Tensor:
     """Leaky ReLU of slope 0.2."""
     return functional.leaky_relu(features, 0.2)
+
+
+class Constant(nn.Module):
+    """The learned constant from which every image starts."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.input = nn.Parameter(torch.randn(1, channels, 4, 4))
+
+    def forward(self, batch: int) -> Tensor:
+        """Return `(B, C, 4, 4)`."""
+        return self.input.expand(batch, -1, -1, -1)
