@@ -9,6 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
+METRICS = "GEOMLIB_STORE"  # environment variable: the folder of metrics that several processes share
 WEIGHTS = Path(__file__).parent / "weights"
 
 

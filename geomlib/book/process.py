@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from geomlib._files import sha256
+from geomlib._files import METRICS, sha256
 from geomlib.book import notebook, provenance
 from geomlib.book.plan import Plan
 from geomlib.findings.results import PROGRESS_FILE
 
 Say = Callable[[str], None]
+KEPT = ("results", "metrics")  # where the metrics lie that all notebooks share, unless the environment says otherwise
 PATIENCE = 5  # seconds that a process has to end when it is told to
 
 
@@ -99,6 +100,7 @@ def _in_own_process(request: dict[str, Any], scratch: Path, threads: int, say: S
     request_file.write_text(json.dumps(request), encoding="utf-8")
     environment = os.environ | {
         PROGRESS_FILE: str(progress),
+        METRICS: os.environ.get(METRICS) or str(Path(request["root"], *KEPT)),
         "IPYTHONDIR": str(scratch / "ipython"),  # no one's start-up files
         "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, not one that a user registered
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # a warning that would land in the notebook
