@@ -45,6 +45,30 @@ def toy_book(toy: Path) -> Path:
     return toy
 
 
+def test_the_first_edition_shows_what_is_there_and_the_last_one_all(
+    toy_book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = "import time\nfrom pathlib import Path\nwhile not Path('_build/html/index.html').exists(): time.sleep(0.1)"
+    write_notebook(toy_book, "late", SETUP, waits)
+    (toy_book / "_toc.yml").write_text(toc("book/executed/toy", "book/executed/late", "book/executed/execution_record"))
+    (toy_book / "book/index.md").write_text("# Landing\n")
+    monkeypatch.setattr("geomlib.book.site.FIRST_AFTER", 0)
+    first: list[str] = []
+
+    def say(line: str) -> None:
+        if "can be read" in line:
+            first.append(line)
+            pages = toy_book / "_build/html/book"
+            first.append((pages / "executed/late.html").read_text() + (pages / "index.html").read_text())
+            assert "being computed" not in (pages / "executed/toy.html").read_text()
+
+    page = book.build(say=say)
+    assert first[0].startswith("book: 1 of 2 pages") and "being computed" in first[1] and "still being made" in first[1]
+    pages = page.parent / "book"
+    assert "being computed" not in (pages / "executed/late.html").read_text()
+    assert "still being made" not in (pages / "index.html").read_text()
+
+
 def test_book_is_built_once_and_a_failing_build_leaves_it(toy_book: Path) -> None:
     lines: list[str] = []
     page = book.build(say=lines.append)
@@ -52,7 +76,7 @@ def test_book_is_built_once_and_a_failing_build_leaves_it(toy_book: Path) -> Non
     assert page.is_file()
     lines.clear()
     book.build(say=lines.append)
-    assert lines == ["toy: unchanged", "book: building"]
+    assert lines == ["toy: unchanged", "book: unchanged"]
 
     before = page.read_bytes()
     (toy_book / "book/index.md").write_text("# Landing\n\n{numref}`no-such-figure`\n")
@@ -62,7 +86,7 @@ def test_book_is_built_once_and_a_failing_build_leaves_it(toy_book: Path) -> Non
     with pytest.raises(runner.NotebookError, match="ZeroDivisionError"):
         book.build(say=lines.append)
     assert page.read_bytes() == before
-    assert [path.name for path in (toy_book / "_build").iterdir()] == ["html"]
+    assert [path.name for path in (toy_book / "_build").glob("[!.]*")] == ["html"]
 
 
 def test_another_run_has_a_folder_of_its_own_and_what_does_not_apply_says_so(toy_book: Path) -> None:

@@ -114,23 +114,39 @@ def _in_own_process(request: dict[str, Any], scratch: Path, threads: int, say: S
             command, stdout=stream, stderr=stream, env=environment, cwd=request["root"], start_new_session=True
         )
         shown, last = "", 0.0
-        try:
-            while process.poll() is None:
-                if stop.wait(0.1):
-                    raise StoppedError("ended before it was done")
-                text = progress.read_text(encoding="utf-8") if progress.is_file() else ""
-                if text and text != shown and time.monotonic() - last > 5:
-                    shown, last = text, time.monotonic()
-                    say(text)
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                try:
-                    process.wait(PATIENCE)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+
+        def tell() -> None:
+            nonlocal shown, last
+            text = progress.read_text(encoding="utf-8") if progress.is_file() else ""
+            if text and text != shown and time.monotonic() - last > 5:
+                shown, last = text, time.monotonic()
+                say(text)
+
+        attend(process, stop, tell)
     return log.read_text(encoding="utf-8", errors="replace")
+
+
+def attend(
+    process: "subprocess.Popen[Any]", stop: threading.Event, meanwhile: Callable[[], None] = lambda: None
+) -> None:
+    """Wait until a process ends, and end it when `stop` is set or whatever else happens here.
+
+    Raises:
+        StoppedError: `stop` was set.
+    """
+    try:
+        while process.poll() is None:
+            if stop.wait(0.1):
+                raise StoppedError("ended before it was done")
+            meanwhile()
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _manifest(root: Path, plan: Plan, threads: int, record: dict[str, Any]) -> dict[str, Any]:
