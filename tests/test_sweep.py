@@ -152,6 +152,10 @@ def test_bad_input_writes_nothing(tmp_path: Path) -> None:
         sweep.status(tmp_path / "notes" / "a.txt")
     with pytest.raises(FileNotFoundError, match="no store"):
         sweep.status(tmp_path / "nothing")
+    with pytest.raises(OSError, match="store: cannot write"):
+        run(tmp_path / "notes" / "a.txt" / "b.zarr")
+    with pytest.raises(OSError, match="store: cannot write"):
+        sweep.metrics(SHAPES, SHAPES.sample(1, seed=0), MSE, store=tmp_path / "notes" / "a.txt")
     assert [path.name for path in tmp_path.rglob("*")] == ["notes", "a.txt"]
 
 
@@ -169,6 +173,15 @@ def test_notebooks_share_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert metric.settings.items() <= expected.settings.items()
     monkeypatch.setattr("geomlib.sweep.task.metric_tensor", None)
     assert torch.equal(sweep.metrics(SHAPES, latents.flip(0), MSE).matrix, expected.matrix.flip(0))
+
+
+@pytest.mark.parametrize("harmed", ["zarr.json", "eigenvalues/zarr.json", "matrix/c/0/0/0", "state/c/0"])
+def test_a_damaged_shared_metric_is_computed_again(tmp_path: Path, harmed: str) -> None:
+    latents = SHAPES.sample(1, seed=5)
+    first = sweep.metrics(SHAPES, latents, MSE, store=tmp_path)
+    [path] = tmp_path.glob(f"*/*.zarr/{harmed}")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert torch.equal(sweep.metrics(SHAPES, latents, MSE, store=tmp_path).matrix, first.matrix)
 
 
 def test_controls_of_other_options_share_nothing(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,11 @@ from geomlib._progress import Count, Progress
 from geomlib.distances import Distance
 from geomlib.generators import Generator
 from geomlib.metric import Metric, metric_tensor
-from geomlib.sweep.fingerprint import latents_hash
+from geomlib.sweep.fingerprint import Fingerprint, latents_hash
 from geomlib.sweep.task import Task, rests_on
 
 if TYPE_CHECKING:
-    from geomlib.sweep.store import Store
+    from geomlib.sweep.store import Layout
 
 _PARTS = ("matrix", "eigenvalues", "eigenvectors", "noise_floor")
 _TASK = Task(None, "pullback", None, None, "full")
@@ -43,7 +44,10 @@ def metrics(
     another process is just computing is left to it, and read when it is there.  Nothing is kept of what was made by
     hand, whose code has no hash, nor of a random generator.
 
-    Raises as `metric_tensor`; `OSError` where the store cannot be written.
+    Raises:
+        ValueError: as `metric_tensor`.
+        FloatingPointError: as `metric_tensor`.
+        OSError: the store cannot be written.
     """
     place = store or os.environ.get(METRICS)
     known = (generator.spec or generator.control_of) and distance.spec
@@ -51,12 +55,15 @@ def metrics(
         return metric_tensor(generator, latents, distance, progress=progress)
     import filelock
 
-    from geomlib.sweep.store import Layout, Store
+    from geomlib.sweep.store import Layout
 
     check_matrix("latents", latents, generator.latent_dim)
     basis = rests_on(generator, distance, _TASK)
     folder = Path(place) / _name(generator.name, basis)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"store: cannot write {folder} ({error.strerror or error})") from error
     layout = Layout(1, generator.latent_dim, generator.latent_dim, matrix=True)
     values: dict[int, dict[str, Any]] = {}
     count = Count(0, len(latents), progress)
@@ -66,8 +73,9 @@ def metrics(
             key = latents_hash(latent[None])
             try:
                 with filelock.FileLock(folder / f".{key[:32]}.lock", timeout=-1 if wait else 0):
-                    kept = Store.at(folder / f"{key[:32]}.zarr", latent[None], layout, basis | {"latents": key})
-                    values[position] = _read_or_compute(kept, generator, latent, distance)
+                    values[position] = _read_or_compute(
+                        folder / f"{key[:32]}.zarr", generator, latent, distance, layout, basis | {"latents": key}
+                    )
             except filelock.Timeout:
                 continue
             except (FloatingPointError, ValueError) as error:
@@ -80,11 +88,20 @@ def metrics(
     return Metric(**parts, settings=settings | {"tile": str(int(values[0]["tile"]))})
 
 
-def _read_or_compute(store: "Store", generator: Generator, latent: Tensor, distance: Distance) -> dict[str, Any]:
-    """What a store of one position keeps; computed and kept now if nothing is there, or it is damaged."""
-    if store.whole(0) is None:
-        store.write(0, _TASK.values(generator, distance, latent, True))
-    return store.read(0)
+def _read_or_compute(
+    path: Path, generator: Generator, latent: Tensor, distance: Distance, layout: "Layout", basis: Fingerprint
+) -> dict[str, Any]:
+    """What is kept at a path; computed and kept now if nothing is there, or it is damaged."""
+    from geomlib.sweep.store import Store
+
+    try:
+        kept = Store.at(path, latent[None], layout, basis)
+    except ValueError:  # its name is a hash of the fingerprint, so another one in it is damage
+        shutil.rmtree(path)
+        kept = Store.at(path, latent[None], layout, basis)
+    if kept.whole(0) is None:
+        kept.write(0, _TASK.values(generator, distance, latent, True))
+    return kept.read(0)
 
 
 def _name(generator: str, basis: Mapping[str, str]) -> str:

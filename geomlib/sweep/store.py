@@ -113,9 +113,9 @@ class Store:
     @staticmethod
     def _make(path: Path, latents: Tensor, layout: Layout, fingerprint: Fingerprint) -> None:
         """All arrays and attributes under another name, then renamed: whoever is second keeps the first one's."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             about = {"kind": KIND, "format": FORMAT, "fingerprint": json.dumps(dict(fingerprint))}
             group = zarr.create_group(beside, attributes=about | {"layout": json.dumps(vars(layout))})
             variables = layout.variables() | {"state": (("position",), "int8")}
@@ -124,9 +124,9 @@ class Store:
             kept = latents.detach().cpu().double().numpy()
             _array(group, "latents", kept.shape, ("position", "dimension"), "float64", whole=True)[:] = kept
             beside.rename(path)
-        except OSError:
+        except OSError as error:
             if not path.is_dir():
-                raise
+                raise OSError(f"store: cannot write {path} ({error.strerror or error})") from error
         finally:
             shutil.rmtree(beside, ignore_errors=True)
 
