@@ -2,7 +2,10 @@
 
 import importlib
 import logging
+import os
 import shutil
+import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -157,6 +160,20 @@ def test_bad_input_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="store: cannot write"):
         sweep.metrics(SHAPES, SHAPES.sample(1, seed=0), MSE, store=tmp_path / "notes" / "a.txt")
     assert [path.name for path in tmp_path.rglob("*")] == ["notes", "a.txt"]
+
+
+def test_what_a_killed_process_left_half_made_goes(tmp_path: Path) -> None:
+    store, host = tmp_path / "a.zarr", socket.gethostname()
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left, living, elsewhere = (
+        tmp_path / f".a.zarr-{name}-{pid}-00"
+        for name, pid in ((host, gone.pid), (host, os.getpid()), ("other", gone.pid))
+    )
+    for folder in (left, living, elsewhere):
+        folder.mkdir()
+    run(store)
+    assert living.exists() and elsewhere.exists() and not left.exists()
 
 
 SHAPES, MSE = geomlib.load_generator("shapes-biggan", "class"), geomlib.load_distance("mse")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from geomlib._files import METRICS, sha256
+from geomlib._files import METRICS, name_beside, sha256
 from geomlib.book import notebook, provenance
 from geomlib.book.plan import Plan
 from geomlib.findings.results import PROGRESS_FILE
@@ -81,9 +81,8 @@ def execute(root: Path, plan: Plan, threads: int, say: Say, stop: threading.Even
 @contextlib.contextmanager
 def _staging(final: Path) -> Iterator[Path]:
     """A new folder that takes the place of ``final`` when the block ends well, and vanishes when it does not."""
-    _clear(final)
-    staging = Path(tempfile.mkdtemp(prefix=f".{final.name}-{os.getpid()}-", dir=final.parent))
-    staging.chmod(0o755)
+    staging = name_beside(final)
+    staging.mkdir()
     try:
         yield staging
         earlier = staging.with_name(staging.name + "-earlier")
@@ -93,16 +92,6 @@ def _staging(final: Path) -> Iterator[Path]:
         shutil.rmtree(earlier, ignore_errors=True)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def _clear(final: Path) -> None:
-    """Remove what processes that were killed have left beside `final`."""
-    import psutil
-
-    for left in final.parent.glob(f".{final.name}-*"):
-        owner = left.name.removeprefix(f".{final.name}-").partition("-")[0]
-        if not (owner.isdecimal() and psutil.pid_exists(int(owner))):
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def _in_own_process(request: dict[str, Any], scratch: Path, threads: int, say: Say, stop: threading.Event) -> str:

@@ -8,7 +8,6 @@ compute has the same value, and the last rename wins.
 import contextlib
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import zarr
 from torch import Tensor
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
+from geomlib._files import name_beside
 from geomlib.sweep.fingerprint import Fingerprint, differences
 
 KIND, FORMAT = "geomlib sweep", 1
@@ -113,7 +113,7 @@ class Store:
     @staticmethod
     def _make(path: Path, latents: Tensor, layout: Layout, fingerprint: Fingerprint) -> None:
         """All arrays and attributes under another name, then renamed: whoever is second keeps the first one's."""
-        beside = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+        beside = name_beside(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             about = {"kind": KIND, "format": FORMAT, "fingerprint": json.dumps(dict(fingerprint))}
