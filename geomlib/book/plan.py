@@ -15,7 +15,7 @@ SHARED = ("generator", "space", "options", "weights", "distance", "device", "see
 PROFILES = ("quick", "paper", "smallest")
 DEFAULT_GENERATOR = "dcgan-portraits"
 # Folders that decide how notebooks are run and checked, and not what they compute, draw or say.
-MACHINE = ("book", "check", "cli.py")
+MACHINE = ("book", "check", "cli.py", "live")
 
 
 @dataclass(frozen=True)
