@@ -71,7 +71,11 @@ def _axis(images: Tensor, steps: Tensor, change: Tensor, strengths: Tensor) -> F
         axis.imshow(array(image.expand(3, -1, -1)).transpose(1, 2, 0), interpolation="nearest")
         axis.set(xticks=[], yticks=[], title=f"{step:+.0f}")
     left, right = bottom.subplots(1, 2)
-    left.plot(array(steps), array(change), color="C0")
+    left.plot(array(steps), array(change), color="C0", label="distance")
+    edge = float((2 * change.max() / strengths[0].clamp(min=1e-12)).sqrt().clamp(max=REACH))
+    near = np.linspace(-edge, edge, 41)
+    left.plot(near, float(strengths[0]) / 2 * near**2, "--", color="C1", label="½ metric × step²")
+    left.legend()
     left.set(xlabel="step along axis 1", ylabel="mean squared difference")
     right.bar(range(1, len(strengths) + 1), array(strengths), color=["C1", *["C0"] * (len(strengths) - 1)])
     right.set(xlabel="axis", ylabel="strength here, under mse")
@@ -102,7 +106,9 @@ def _surface() -> Figure:
     torus = load_generator("torus")
     first, second = (torch.tensor(end, dtype=torch.float64) for end in _ENDS)
     found = geodesics.geodesic(torus, first, second, load_distance("mse"), points=40, iterations=200)
-    round_, along = torch.meshgrid(torch.linspace(0, 2 * torch.pi, 41), torch.linspace(0, 2 * torch.pi, 61), indexing="ij")
+    round_, along = torch.meshgrid(
+        torch.linspace(0, 2 * torch.pi, 41), torch.linspace(0, 2 * torch.pi, 61), indexing="ij"
+    )
     grid = torus(torch.stack([round_, along], -1).view(-1, 2)).view(41, 61, 3)
     straight = geodesics.straight(first, second, 40)
     curves = {"geodesic": torus(found.curve), "straight on the map": torus(straight)}
