@@ -1,6 +1,7 @@
 """The page's default state as pictures: what a reader without JavaScript sees, and what is printed."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,7 +65,8 @@ def _axis(images: Tensor, steps: Tensor, change: Tensor, strengths: Tensor) -> F
     """Images along the axis; the distance along it; how strong each axis of the family is."""
     figure, _ = new_figure(7.4, 3.9)
     figure.clear()
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1.0, 2.2])
+    halves: Any = figure.subfigures(2, 1, height_ratios=[1.0, 2.2])
+    top, bottom = halves
     for axis, image, step in zip(
         top.subplots(1, len(images)), images, np.linspace(-REACH, REACH, len(images)), strict=True
     ):
@@ -106,10 +108,8 @@ def _surface() -> Figure:
     torus = load_generator("torus")
     first, second = (torch.tensor(end, dtype=torch.float64) for end in _ENDS)
     found = geodesics.geodesic(torus, first, second, load_distance("mse"), points=40, iterations=200)
-    round_, along = torch.meshgrid(
-        torch.linspace(0, 2 * torch.pi, 41), torch.linspace(0, 2 * torch.pi, 61), indexing="ij"
-    )
-    grid = torus(torch.stack([round_, along], -1).view(-1, 2)).view(41, 61, 3)
+    angles = torch.cartesian_prod(torch.linspace(0, 2 * torch.pi, 41), torch.linspace(0, 2 * torch.pi, 61))
+    grid = torus(angles).view(41, 61, 3)
     straight = geodesics.straight(first, second, 40)
     curves = {"geodesic": torus(found.curve), "straight on the map": torus(straight)}
     return on_surface(grid, curves)
