@@ -4,8 +4,8 @@
 
 Metrics are kept in results/evidence, one at a time, so that a run that was stopped goes on where it was.  After each
 network and distance the record is written: evidence/homogeneity.json says what was found, when and with what code, and
-which rows are missing; evidence/homogeneity.npz holds the numbers of each latent and pair that it follows from.  A part
-of the record that the same code made is not made again.
+which rows are missing; evidence/homogeneity.npz holds the numbers of each latent and pair that it follows from.  What is
+in the record stays; --again makes those parts anew that other code made.
 """
 
 import argparse
@@ -273,7 +273,9 @@ def main() -> None:
     """Measure every network that is here under each of its distances."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", default=[], metavar="NETWORK", help="these networks alone")
-    wanted = parser.parse_args().only
+    parser.add_argument("--again", action="store_true", help="also parts that other code made")
+    arguments = parser.parse_args()
+    wanted = arguments.only
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     names = list(dict.fromkeys(entry.network for entry in ENTRIES))
     if set(wanted) - set(names):
@@ -283,7 +285,7 @@ def main() -> None:
     for entry in ENTRIES:
         for distance in entry.distances if not wanted or entry.network in wanted else ():
             key = entry.label, distance
-            if key in parts and parts[key]["made"]["code"] == LOADED["code"]:
+            if key in parts and (not arguments.again or parts[key]["made"]["code"] == LOADED["code"]):
                 continue
             try:
                 parts[key] = measure(entry, distance, arrays)
