@@ -4,8 +4,9 @@
 
 Metrics are kept in results/evidence, one at a time, so that a run that was stopped goes on where it was.  After each
 network and distance the record is written: evidence/homogeneity.json says what was found, when and with what code, and
-which rows are missing; evidence/homogeneity.npz holds the numbers of each latent and pair that it follows from.  What is
-in the record stays; --again makes those parts anew that other code made.
+which rows are missing; evidence/homogeneity.npz holds the numbers of each latent and pair that it follows from.
+
+What is in the record stays; --again makes those parts anew that other code made.
 """
 
 import argparse
