@@ -10,6 +10,7 @@ What is in the record stays; --again makes those parts anew that other code made
 """
 
 import argparse
+import dataclasses
 import hashlib
 import json
 import logging
@@ -150,7 +151,7 @@ def measure(entry: Entry, distance: str, arrays: Arrays) -> dict[str, Any]:
                 continue
             made.setdefault(kind, {})[seed] = metric
             networks.append(about | {"contrast": controls.contrast(control, SEED)} | summarise(metric))
-    rows, found = [], _against(trained, made)
+    rows, found = list[dict[str, Any]](), _against(trained, made)
     for kind, each in found.items():
         for seed, one in each.items():
             for name, gap in one.items():
@@ -159,17 +160,19 @@ def measure(entry: Entry, distance: str, arrays: Arrays) -> dict[str, Any]:
     known = {"dimension": G.latent_dim, "label": entry.label, "known": distance in entry.known}
     for statistic in STATISTICS:
         judged = judge_gaps(statistic, {kind: list(each.values()) for kind, each in found.items()})
-        row = Row(entry.network, G.space, distance, statistic, judged)
-        rows.append(row_entry(row, **known))
+        absent = [f"no control {one['kind']} {one['seed']}: {one['reason']}" for one in left_out]
+        judged = dataclasses.replace(judged, note="; ".join([*filter(None, [judged.note]), *absent]))
+        rows.append(row_entry(Row(entry.network, G.space, distance, statistic, judged), **known))
     return {
+        "label": entry.label,
+        "distance": distance,
+        "made": manifest(time.monotonic() - start),
+        "kinds": list(kinds),
         "rows": rows,
-        "networks": [{"label": entry.label, "distance": distance} | one for one in networks],
-        "refusals": [{"label": entry.label, "distance": distance} | one for one in refusals(made)],
-        "left out": [{"label": entry.label, "distance": distance} | one for one in left_out],
-        "explanations": [{"label": entry.label, "distance": distance} | explain(G, trained)]
-        if len(latents) > 2
-        else [],
-        "seconds": time.monotonic() - start,
+        "networks": networks,
+        "refusals": list(refusals(made)),
+        "left out": left_out,
+        "explanations": explain(G, trained),
     }
 
 
