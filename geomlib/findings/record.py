@@ -1,0 +1,54 @@
+"""Records of what takes hours: rows that `make evidence` measured, with their numbers, as a page reads them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from geomlib.findings.intervals import Interval
+from geomlib.findings.rules import Judgement, Row
+
+
+def row_entry(row: Row, **more: Any) -> dict[str, Any]:
+    """A row as JSON keeps it, with more of what is known of it."""
+    judged = row.judgement
+    return {
+        "network": row.network,
+        "space": row.space,
+        "distance": row.distance,
+        "statistic": row.statistic,
+        "word": judged.word,
+        "intervals": {name: list(interval) for name, interval in judged.intervals.items()},
+        "units": judged.units,
+        "rule": judged.rule,
+        "note": judged.note,
+    } | more
+
+
+def row_of(entry: Mapping[str, Any]) -> Row:
+    """The row that `row_entry` wrote."""
+    intervals = {name: Interval(*ends) for name, ends in entry["intervals"].items()}
+    judged = Judgement(entry["word"], intervals, entry["units"], entry["rule"], entry["note"])
+    return Row(entry["network"], entry["space"], entry["distance"], entry["statistic"], judged)
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """A record: its `parts`, each with `rows` and what was `made` how, and which rows are `missing`.
+
+    Raises:
+        FileNotFoundError: no such file; the message says how to make one.
+        ValueError: a file that is no record.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"path: no record {path}; `make evidence` makes it")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or not {"parts", "missing", "manifest"} <= content.keys():
+        raise ValueError(f"path: {path} is no record: expected parts, missing and manifest")
+    return content
+
+
+def rows_of(record: Mapping[str, Any], *statistics: str) -> Sequence[Row]:
+    """The rows of a record, all or those of some statistics."""
+    entries = (entry for part in record["parts"] for entry in part["rows"])
+    return [row_of(entry) for entry in entries if not statistics or entry["statistic"] in statistics]
