@@ -85,6 +85,11 @@ def values(store: Path) -> dict[str, np.ndarray]:
     return {name: np.asarray(kept.array(name)[:]) for name in VALUES}
 
 
+def done_of(store: Path) -> int:
+    """How many positions are done, of a store that may not be there yet."""
+    return sweep.status(store).done if store.exists() else 0
+
+
 class Faults:
     """One undisturbed sweep, and everything that is done to others like it."""
 
@@ -115,19 +120,21 @@ class Faults:
         """SIGKILL at random moments of a sweep, the making of the store among them, until killed often enough."""
         store, found, runs = self.folder / "killed.zarr", [], 0
         while runs < self.kills:
-            process = start(store, SETTINGS)
-            with_store = self.random.random() < 0.5  # half of them while it starts, half while it writes
-            limit = time.monotonic() + 60
-            while with_store and time.monotonic() < limit and process.poll() is None and not store.exists():
-                time.sleep(0.01)
-            time.sleep(self.random.uniform(0, self.seconds / 2))
+            process, done = start(store, SETTINGS), done_of(store)
+            if self.random.random() < 0.3:  # while it starts, the making of the store among it
+                time.sleep(self.random.uniform(0, self.seconds / 2))
+            else:  # while it writes
+                aim = self.random.randint(done, min(done + 4, SETTINGS["positions"] - 1))
+                while process.poll() is None and done_of(store) < aim:
+                    time.sleep(0.02)
+                time.sleep(self.random.uniform(0, 0.5))
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
             ended = process.wait()
             process.stderr.close()  # type: ignore[union-attr]
             if ended == -signal.SIGKILL:
                 runs += 1
-                found.append(sweep.status(store).done if store.exists() else 0)
+                found.append(done_of(store))
             else:  # it was through: begin anew
                 shutil.rmtree(store)
         code, _ = finish(store, SETTINGS)
