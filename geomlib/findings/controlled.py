@@ -13,17 +13,18 @@ from geomlib.spectrum import dimensions_for, participation_ratio
 
 
 class Statistic(NamedTuple):
-    """A statistic of rule 1: which claim it belongs to, and whether the network should have more or less of it."""
+    """A statistic of rule 1: its claim, whether the network should have more or less of it, and how one says that."""
 
     claim: str
     claimed: str
+    words: str
 
 
 STATISTICS = {
-    "linear consistency": Statistic("homogeneity", "more"),
-    "log consistency": Statistic("homogeneity", "more"),
-    "axes for 99 %": Statistic("anisotropy", "less"),
-    "participation ratio": Statistic("anisotropy", "less"),
+    "linear consistency": Statistic("homogeneity", "more", "more linear consistency"),
+    "log consistency": Statistic("homogeneity", "more", "more log consistency"),
+    "axes for 99 %": Statistic("anisotropy", "less", "fewer axes for 99 % of the trace"),
+    "participation ratio": Statistic("anisotropy", "less", "a smaller participation ratio"),
 }
 
 

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from geomlib.distances import Distance
 from geomlib.findings.intervals import Interval
 from geomlib.findings.rules import Judgement, Row
+from geomlib.generators import Generator
 
 
 def row_entry(row: Row, **more: Any) -> dict[str, Any]:
@@ -52,3 +54,34 @@ def rows_of(record: Mapping[str, Any], *statistics: str) -> Sequence[Row]:
     """The rows of a record, all or those of some statistics."""
     entries = (entry for part in record["parts"] for entry in part["rows"])
     return [row_of(entry) for entry in entries if not statistics or entry["statistic"] in statistics]
+
+
+def part_of(path: str | Path, generator: Generator, distance: Distance) -> dict[str, Any] | None:
+    """The part of a record about this generator, in this space, with these options and its own weights.
+
+    None where there is none, no such file, or no path.
+
+    Raises:
+        ValueError: a file that is no record.
+    """
+    if not path or not Path(path).is_file() or not generator.spec or generator.spec.get("weights"):
+        return None
+    options = [str(one) for key, one in generator.spec.items() if key not in ("source", "space", "weights")]
+    sought = (generator.spec["source"], generator.space, distance.name, options)
+    for part in read_record(path)["parts"]:
+        row = part["rows"][0]
+        told = [word for word in part["label"].split()[1:] if word != row["space"]]
+        if sought == (row["network"], row["space"], part["distance"], told):
+            return dict(part)
+    return None
+
+
+def judgements(part: Mapping[str, Any] | None) -> dict[str, Judgement]:
+    """What a part says, by statistic; nothing where there is no part."""
+    return {entry["statistic"]: row_of(entry).judgement for entry in (part["rows"] if part else ())}
+
+
+def made(part: Mapping[str, Any]) -> str:
+    """When and with what code a part was made, in words."""
+    how = part["made"]
+    return f"recorded on {how['date']} with commit {how['commit'][:7]}"

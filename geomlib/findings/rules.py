@@ -368,6 +368,11 @@ class Count:
         return {word: found.count(word) for word in WORDS if word in found}
 
     @property
+    def word(self) -> str:
+        """That of the worst network: what is claimed of every generator."""
+        return min((one.word for one in self.networks), key=_FROM_THE_WORST.index, default="not run")
+
+    @property
     def related(self) -> dict[str, list[str]]:
         """Networks that share an author or an architecture, by "author …" or "architecture …": no independent cases."""
         groups: dict[str, list[str]] = {}
@@ -378,7 +383,9 @@ class Count:
 
     def __str__(self) -> str:
         total = len(self.networks)
-        return "; ".join(f"{word}: {number} of {total} networks" for word, number in self.words.items()) or "not run"
+        counted = "; ".join(f"{word}: {number} of {total} networks" for word, number in self.words.items()) or "not run"
+        plain = ", ".join(f"{word} {number}" for word, number in self.plain.items())
+        return f"{counted}; under distances of pixels, rows: {plain or 'none'}"
 
 
 def count_networks(rows: Sequence[Row]) -> Count:
