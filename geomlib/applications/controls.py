@@ -34,7 +34,8 @@ from geomlib.generators.architectures.pgan import ScaledLayer
 from geomlib.generators.architectures.spectral import SpectralLayer
 from geomlib.generators.interface import Generator
 from geomlib.generators.latents import latents_for
-from geomlib.metric import Metric, metric_tensor
+from geomlib.metric import Metric
+from geomlib.sweep import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -65,14 +66,14 @@ def one_of_each(
     """One control of each kind that the book shows, "shuffled" and "untrained", with its metric at `latents` `(P, n)`.
 
     A control whose images are not finite, or that has no metric, is left out, and so are all where the generator has no
-    weights. `progress(kind)` gives what `metric_tensor` takes.
+    weights. `progress(kind)` gives what `sweep.metrics` takes.
     """
     controls = {}
     for kind, make in (("shuffled", shuffled), ("untrained", reinitialised)) if generator.weights_hash else ():
         try:
             control = make(generator, seed)
             report = progress(kind) if progress else None
-            controls[kind] = control, metric_tensor(control, latents, distance, progress=report)
+            controls[kind] = control, metrics(control, latents, distance, progress=report)
         except (ValueError, FloatingPointError) as error:
             logger.warning("%s: the control %r is left out: %s", generator.name, kind, error)
     return controls
@@ -214,6 +215,7 @@ def _control(
     control.module = copy.deepcopy(generator.module)
     # Nothing known of the original may pass for the control's: how to load it, what its weights are.
     control.name, control.spec = f"{generator.name}, {label} (seed {seed})", None
+    control.control_of = generator.spec
     vars(control).pop("weights_hash", None)
     network = control.network
     assert isinstance(network, nn.Module)
