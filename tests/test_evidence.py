@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,9 +12,13 @@ import pytest
 import torch
 from conftest import ROOT, load_script
 
-from geomlib.findings.controlled import STATISTICS, Gap, judge_gaps
-from geomlib.findings.record import read_record, row_entry, row_of, rows_of
+import geomlib
+from geomlib.applications import controls
+from geomlib.findings.controlled import STATISTICS, Gap, gaps, judge_gaps
+from geomlib.findings.record import judgements, made, part_of, read_record, row_entry, row_of, rows_of
 from geomlib.findings.rules import FEWEST_UNITS, LATENTS, count_networks
+from geomlib.generators.latents import latents_for
+from geomlib.homogeneity import off_diagonal
 
 RECORD = ROOT / "evidence" / "homogeneity.json"
 
@@ -137,3 +142,23 @@ def test_what_is_no_record(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text(json.dumps({"rows": []}))
     with pytest.raises(ValueError, match="is no record: expected parts, missing and manifest"):
         read_record(tmp_path / "other.json")
+
+
+def test_a_control_of_the_record_comes_out_again_and_another_does_not(fetched: Callable[[str], Path]) -> None:
+    fetched("mlp-cats")
+    G, d = geomlib.load_generator("mlp-cats"), geomlib.load_distance("mse")
+    part = part_of(RECORD, G, d)
+    assert part and judgements(part) and "commit" in made(part)
+    latents = latents_for("metrics", G, 4)
+    with np.load(RECORD.with_suffix(".npz")) as arrays:
+        kept = torch.from_numpy(arrays["mlp-cats|mse|shuffled|2101|log consistency|control"]).double()[:4, :4]
+    trained = geomlib.metric_tensor(G, latents, d)
+
+    def error(seed: int) -> float:
+        control = geomlib.metric_tensor(controls.shuffled(G, seed), latents, d)
+        again = off_diagonal(gaps(trained, control)["log consistency"].control)
+        return float((again - off_diagonal(kept)).abs().max() / again.abs().max())
+
+    assert error(2101) < 1e-4 < 1e-2 < error(2108)
+    assert part_of(RECORD, G, geomlib.load_distance("ssim")) is None
+    assert part_of("", G, d) is None and part_of("no/such.json", G, d) is None
