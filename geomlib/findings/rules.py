@@ -383,9 +383,7 @@ class Count:
 
     def __str__(self) -> str:
         total = len(self.networks)
-        counted = "; ".join(f"{word}: {number} of {total} networks" for word, number in self.words.items()) or "not run"
-        plain = ", ".join(f"{word} {number}" for word, number in self.plain.items())
-        return f"{counted}; under distances of pixels, rows: {plain or 'none'}"
+        return "; ".join(f"{word}: {number} of {total} networks" for word, number in self.words.items()) or "not run"
 
 
 def count_networks(rows: Sequence[Row]) -> Count:
