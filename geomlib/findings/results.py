@@ -22,7 +22,7 @@ import numpy as np
 from geomlib._progress import Progress
 from geomlib.findings.claims import NOT_YET
 from geomlib.findings.intervals import Interval
-from geomlib.findings.rules import AxesJudged, Judgement, identity, verdict
+from geomlib.findings.rules import AxesJudged, Count, Judgement, identity, verdict
 
 PROGRESS_FILE = "GEOMLIB_PROGRESS"  # environment variable; set by the runner, read by the notebook's kernel
 COMPARISON = ("claim", "authors", "source", "ours", "verdict")
@@ -160,7 +160,7 @@ class Results:
 
         Args:
             claim: one sentence, or the quantity that it is about.
-            ours: what this run finds: a `Judgement` or `AxesJudged` of `rules`, which brings its word and its rule, an
+            ours: what this run finds: a `Judgement`, `AxesJudged` or `Count` of `rules`, which brings its own word, an
                 `Interval`, a number, or words with numbers.
             authors: their working value, None where none was seen.
             source: where they say it.
@@ -178,7 +178,7 @@ class Results:
             TypeError: see `rules.verdict`.
             ValueError: see `rules.identity`.
         """
-        if isinstance(ours, Judgement | AxesJudged):
+        if isinstance(ours, Judgement | AxesJudged | Count):
             word = ours.word
         elif tested:
             word = "tested" if tolerance is None else identity(float(ours), tolerance)
@@ -289,7 +289,7 @@ def progress(label: str) -> Progress:
 
 def _told(ours: Any) -> Any:
     """What a run found, as a table says it: an interval or a judgement in its own words, numbers as they are."""
-    return str(ours) if isinstance(ours, Interval | Judgement | AxesJudged) else ours
+    return str(ours) if isinstance(ours, Interval | Judgement | AxesJudged | Count) else ours
 
 
 def _plain(key: str, value: Any) -> Any:
