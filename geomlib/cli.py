@@ -508,11 +508,23 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         app()
-    except EXPECTED as error:
+    except Exception as error:  # whatever a stranger's code or file leads to
         if "--debug" in sys.argv:
             raise
-        print(f"geomlib: {error}", file=sys.stderr)
+        print(f"geomlib: {_told(error)}", file=sys.stderr)
         sys.exit(2)
+
+
+def _told(error: Exception) -> str:
+    """An error of geomlib in its own words; of any other code in one line, with its kind and its place."""
+    own = isinstance(error, EXPECTED) and type(error) not in (RuntimeError, NotImplementedError)
+    if "torch" not in sys.modules:  # nothing of a network was touched
+        return str(error) if own else f"{type(error).__name__}: {error}"
+    from geomlib.check.errors import blame, is_from_outside
+
+    if own and not is_from_outside(error):
+        return str(error)
+    return f"{type(error).__name__}: {blame(error, {})}; --debug shows the way to it"
 
 
 if __name__ == "__main__":

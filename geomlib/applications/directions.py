@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
@@ -23,8 +22,9 @@ from geomlib._checks import check_choice, check_finite, check_matrix
 from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.distances import Distance
-from geomlib.generators.envelope import check_file
+from geomlib.generators.contents import read_content
 from geomlib.generators.interface import Generator
+from geomlib.generators.pickles import as_tensor
 from geomlib.layers import activation_view, layer_metrics, layer_names
 from geomlib.metric import Metric, metric_tensor, signs_fixed
 
@@ -257,14 +257,14 @@ def _arrays(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix in (".npy", ".npz"):
             content: Any = np.load(path, allow_pickle=False)
-        elif check_file(path) == "safetensors":
-            content = load_file(path)
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        named = dict(content) if hasattr(content, "keys") else {"axes": content}
+            content = read_content(path).value
     except Exception as error:  # a damaged file can raise anything
-        raise ValueError(f"path: {path.name} is no whole file of arrays ({str(error).splitlines()[0]})") from error
-    tensors = {str(name): torch.as_tensor(value) for name, value in named.items() if isinstance(value, _ARRAY)}
+        reason = str(error).removeprefix("weights: ").splitlines()[0].replace(str(path), "it")
+        raise ValueError(f"path: {path.name} is no whole file of arrays ({reason})") from error
+    named = dict(content) if hasattr(content, "keys") else {"axes": content}
+    found = {str(name): as_tensor(value) for name, value in named.items()}
+    tensors = {name: torch.as_tensor(value) for name, value in found.items() if isinstance(value, _ARRAY)}
     return {name: value.detach().squeeze() for name, value in tensors.items() if value.is_floating_point()}
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from geomlib._checks import check_finite
 from geomlib.check.errors import blame
 from geomlib.distances import Distance, load_distance
-from geomlib.generators.hidden import hidden_modules
+from geomlib.generators.hidden import hidden_modules, in_training
 from geomlib.generators.interface import Generator
 from geomlib.operators import PullbackOperator
 
@@ -62,7 +62,7 @@ def try_latents(trial: Trial) -> Verdict:
 
 
 def try_training_mode(trial: Trial) -> Verdict:
-    training = [name for name, module in trial.modules().items() if module.training]
+    training = [name for name, module in trial.modules().items() if in_training(module)]
     if training:
         return False, f"In training mode: {', '.join(training[:3])} ({len(training)} in all).", "Call .eval() on it."
     return True, "No module is in training mode.", ""

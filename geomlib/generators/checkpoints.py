@@ -17,8 +17,8 @@ from geomlib.generators.contents import Content, read_content, select
 from geomlib.generators.envelope import EXPANSION
 
 SLACK = 1 << 24  # bytes: small files may hold expanded tensors
-_WRAPPERS = ("module.", "G.", "big_gan.")  # modules in which published generators were saved
-_TELLING_KEYS = {
+_WRAPPERS = ("module.", "_orig_mod.", "G.", "big_gan.")  # modules in which published generators were saved
+TELLING_KEYS = {
     "dcgan": "main.outlayer.",
     "pgan": "toRGBLayers.",
     "deepsim_pool5": "Rconv6.",
@@ -27,6 +27,8 @@ _TELLING_KEYS = {
     "bigbigan": "output_layer.0.stored_mean",
     "stylegan": "generator.progression.",
     "stylegan2": "conv1.conv.modulation.",
+    "stylegan2_ada": "synthesis.b4.conv1.",
+    "stylegan3": "synthesis.input.freqs",
     "wavegan": "deconv_list.",
     "conditional_dcgan": "main.16.",
     "tutorial_dcgan": "main.12.",
@@ -55,7 +57,7 @@ def read_state(path: str | Path, key: str | tuple[str, ...] = "") -> dict[str, T
 
 def state_of(path: Path, content: Content, keys: tuple[str, ...]) -> dict[str, Tensor]:
     """The state dict that `read_state` takes from the content of a file; it raises the same."""
-    state = _without_wrapper(select(path, content.value, keys)[0])
+    state = _without_wrapper(select(path, content.value, keys))
     limit = EXPANSION * path.stat().st_size + SLACK
     if sum(value.numel() * value.element_size() for value in state.values()) > limit:
         raise ValueError(f"weights: the tensors of {path} claim more than {limit} bytes, far more than the file holds")
@@ -118,7 +120,7 @@ def state_hash(state: Mapping[str, Tensor]) -> str:
 
 def likely_architecture(keys: Mapping[str, object]) -> str:
     """Name of the published architecture that a state dict belongs to, by the beginning of a telling key, or ""."""
-    fitting = (name for name, start in _TELLING_KEYS.items() if any(key.startswith(start) for key in keys))
+    fitting = (name for name, start in TELLING_KEYS.items() if any(key.startswith(start) for key in keys))
     return next(fitting, "")
 
 

@@ -15,6 +15,12 @@ from geomlib.generators.pickles import ForeignError, Inert, as_tensor, is_module
 
 # Rooms of Python's own library whose objects say how a training was set up.
 _PLAIN_ROOMS = ("argparse", "datetime", "pathlib", "uuid", "types", "random", "decimal", "fractions")
+# Where trainings keep a generator: averaged weights first.
+GENERATOR_KEYS = (
+    "g_ema", "G_ema", "netG_ema", "ema_G", "generator_ema", "ema_generator", "params_ema", "ema_model", "model_ema",
+    "ema", "ema_state_dict", "avgG", "g_running", "G", "g", "netG", "net_G", "gen", "generator", "G_state_dict",
+    "netG_state_dict", "generator_state_dict", "model_G", "state_dict", "model_state_dict", "model", "params", "net",
+)  # fmt: skip
 
 
 class Content(NamedTuple):
@@ -53,13 +59,31 @@ def _reason(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:200]
 
 
-def select(path: Path, content: object, keys: tuple[str, ...]) -> tuple[dict[str, Tensor], str]:
-    """The state dict at the first of `keys` that is there, or the one that there is; and where it was."""
+def locate(path: Path, content: object, keys: tuple[str, ...]) -> tuple[str, object]:
+    """What lies at the first of `keys` that is there, with the key; else the one state dict or module, or all.
+
+    One key alone has to be there, unless the file is a plain state dict.
+    """
     key, inner = _at(content, keys)
-    if not key:
-        places = [name for name, value in _items(inner) if _is_state(value)]
-        if len(places) == 1 and not _is_state(inner):
-            key, inner = places[0], dict(_items(inner))[places[0]]
+    if key:
+        return key, inner
+    if len(keys) == 1 and keys[0] and isinstance(content, dict):
+        inside = {name[len(keys[0]) + 1 :]: one for name, one in content.items() if str(name).startswith(f"{keys[0]}.")}
+        if inside:
+            return keys[0], inside
+    places = [name for name, value in _items(content) if _is_state(value)]
+    if len(places) == 1 and not _is_state(content):
+        return str(places[0]), dict(_items(content))[places[0]]
+    return "", content
+
+
+def select(path: Path, content: object, keys: tuple[str, ...]) -> dict[str, Tensor]:
+    """The state dict at the place that `locate` finds.
+
+    Raises:
+        ValueError: there is none, or it holds something else than tensors and plain values.
+    """
+    key, inner = locate(path, content, keys)
     inner = as_tensor(inner)
     if isinstance(inner, Tensor) and key:
         inner = {key.rpartition(".")[2]: inner}
@@ -77,7 +101,7 @@ def select(path: Path, content: object, keys: tuple[str, ...]) -> tuple[dict[str
         states = [str(name)[:60] for name, value in values.items() if _is_state(value) and _is_name(name)]
         advice = f"; name the one to take by -o key=NAME: {', '.join(states[:8])}" if states else ""
         raise ValueError(f"weights: {path} holds no state dict{wanted}; it has {entries or 'nothing'}{advice}")
-    return {name: cast(Tensor, value).detach() for name, value in values.items() if name not in beside}, key
+    return {name: cast(Tensor, value).detach() for name, value in values.items() if name not in beside}
 
 
 def _at(content: object, keys: tuple[str, ...]) -> tuple[str, object]:
@@ -86,7 +110,9 @@ def _at(content: object, keys: tuple[str, ...]) -> tuple[str, object]:
         held = dict(_items(content))
         if key in held:
             inner = held[key]
-            further, deeper = _at(inner, keys) if not _is_state(inner) else ("", inner)
+            if _is_state(inner) or isinstance(as_tensor(inner), Tensor):
+                return key, inner
+            further, deeper = _at(inner, keys)
             return (f"{key}.{further}", deeper) if further else (key, inner)
         first, dot, rest = key.partition(".")
         if dot and first in held and (found := _at(held[first], (rest,)))[0]:

@@ -94,6 +94,7 @@ class Call:
     """A function of this module under the name that a pickle has for it; nothing can be set on it."""
 
     __slots__ = ("function",)
+    function: Callable[..., Any]
 
     def __init__(self, function: Callable[..., Any]) -> None:
         object.__setattr__(self, "function", function)
@@ -190,12 +191,20 @@ def _bytes_of(data: Any = b"", *_: Any) -> bytearray:
 
 
 def _known() -> dict[str, Callable[..., Any]]:
+    makers: dict[str, Callable[..., Any]] = {
+        "_reconstruct": _array,
+        "scalar": _scalar,
+        "ndarray": _array,
+        "dtype": _Kind,
+    }
     numpy = {
         f"{room}.{name}": made
         for room in ("numpy.core.multiarray", "numpy._core.multiarray", "numpy")
-        for name, made in {"_reconstruct": _array, "scalar": _scalar, "ndarray": _array, "dtype": _Kind}.items()
+        for name, made in makers.items()
     }
-    buffers = {f"numpy.{room}.numeric._frombuffer": _array_from for room in ("core", "_core")}
+    buffers: dict[str, Callable[..., Any]] = {
+        f"numpy.{room}.numeric._frombuffer": _array_from for room in ("core", "_core")
+    }
     return numpy | buffers | {
         "collections.OrderedDict": OrderedDict,
         "builtins.set": set,
@@ -256,7 +265,7 @@ class Reader(pickle._Unpickler):
         size = int.from_bytes(self.read(8), "little")  # type: ignore[attr-defined]
         self.append(bytearray(self.read(min(size, sys.maxsize))))  # type: ignore[attr-defined]
 
-    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8  # type: ignore[assignment]
 
 
 def _is_code(module: str, name: str) -> bool:
