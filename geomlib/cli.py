@@ -425,7 +425,10 @@ def run(
     if not experiments:
         root = runner.find_project()
         for name in runner.experiments(root):
-            print(name, *parameters.inspect(root / "notebooks" / f"{name}.ipynb"))
+            try:
+                print(name, *parameters.inspect(root / "notebooks" / f"{name}.ipynb"))
+            except ValueError as error:  # one that is not whole keeps no other from being listed
+                print(f"geomlib: {error}", file=sys.stderr)
         return
     given = assignments(parameter or (), "-p", "expects")
     settings = _settings(generator, space, weights, distance, option, profile, device, seed)
@@ -472,6 +475,10 @@ def _settings(
     seed: int | None,
 ) -> dict[str, Any]:
     """What was given of the options that all notebooks share; paths in them are those of the working folder."""
+    if device:
+        from geomlib._checks import check_device
+
+        check_device(device)
     named: dict[str, Any] = {"generator": generator, "space": space, "weights": weights, "distance": distance}
     named |= {"options": _options(option), "profile": profile, "device": device, "seed": seed}
     given = {name: value for name, value in named.items() if value not in ("", None, {})}

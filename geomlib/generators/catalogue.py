@@ -151,13 +151,16 @@ def _loaded(
     options: dict[str, Any],
 ) -> Generator:
     key = options.pop("key", "")
-    loaded = load_network(path, (str(key),) if key else (*keys, *GENERATOR_KEYS), architecture, config)
+    wanted = (str(key),) if key else (*keys, *GENERATOR_KEYS)
+    loaded = load_network(path, wanted, architecture, config, name if architecture else "")
     average = mean_style_beside(loaded.content)
     if loaded.architecture == "stylegan2" and options.get("truncation", 1.0) != 1.0 and average is not None:
         options = {"mean_style": average} | options
     if isinstance(loaded.network, StyleGAN) and options.get("step", 0) > loaded.network.last_step:
         del options["step"]
-    return as_generator(loaded.architecture, loaded.network, space, name, distance, **options)
+    generator = as_generator(loaded.architecture, loaded.network, space, name, distance, **options)
+    generator.about = loaded.about
+    return generator
 
 
 def _from_file(source: str, space: str, weights: str | Path | None, options: dict[str, Any]) -> Generator:
@@ -267,8 +270,8 @@ def load_generator(
         packaged = [name for name, entry in PACKAGED.items() if entry.architecture]
         names = ", ".join([*EMBEDDED, *packaged, *ANALYTIC, *PUBLISHED])
         raise ValueError(
-            f"generator: expected one of {names}, file.py:factory, or a file of weights (.pkl, .pt, .safetensors ...), "
-            f"got {source!r}"
+            f"generator: expected one of {names} or file.py:factory, got {source!r}; a file of weights is taken, too, "
+            f"by its ending ({', '.join(SUFFIXES)})"
         )
     generator.spec = {"source": source, **options}
     generator.spec |= ({"space": space} if space else {}) | ({"weights": str(weights)} if weights else {})

@@ -41,7 +41,11 @@ class Loaded(NamedTuple):
 
 
 def load_network(
-    path: str | Path, keys: tuple[str, ...] = (), architecture: str = "", config: Mapping[str, Any] | None = None
+    path: str | Path,
+    keys: tuple[str, ...] = (),
+    architecture: str = "",
+    config: Mapping[str, Any] | None = None,
+    name: str = "",
 ) -> Loaded:
     """The network in a file: of the given architecture, or of the one that its keys show.
 
@@ -53,6 +57,7 @@ def load_network(
         keys: where in it the state dict is; see `checkpoints.read_state`.
         architecture: a name for `build`; "": found.
         config: keywords for `build`.
+        name: what errors call the network; "": the path.
 
     Raises:
         FileNotFoundError: no file.
@@ -71,8 +76,13 @@ def load_network(
         found = next((name for name in known if _has(name, state)), architecture)
     if not found:
         raise ValueError(f"generator: {path} holds {_what(value, state)}, no network that is known here; {_WAY_OUT}")
-    network = fitted(found, config if found == architecture else None, state, str(path), hints)
-    about = f"{path.name}: {found}" + (f" at key {place!r}" if place else "") + _stood_in(content)
+    notes: list[str] = []
+    network = fitted(found, config if found == architecture else None, state, name or str(path), hints, notes)
+    if isinstance(network, NvidiaStyleGAN) and network.c_dim:
+        notes.append(f"{network.c_dim} classes, one of them fixed by the option class_index (0 by default)")
+    if names := [one for one in dict.fromkeys(content.asked) if not one.startswith(("torch_utils.", "dnnlib."))]:
+        notes.append(f"inert stand-ins for {', '.join(names[:5])}")
+    about = "; ".join([f"{path.name}: {found}" + (f" at key {place!r}" if place else ""), *notes]) + "."
     return Loaded(found, network.eval().requires_grad_(False), content, about)
 
 
@@ -85,15 +95,24 @@ def fitted(
     state: Mapping[str, Tensor],
     name: str,
     hints: Mapping[str, Any] | None = None,
+    notes: list[str] | None = None,
 ) -> Architecture:
     """A network with a state: of the configuration that is given, or where that does not fit, of the state's shapes.
+
+    Args:
+        architecture: its name.
+        config: keywords for `build`; None: those of the shapes.
+        state: tensors by name, after a common beginning or not.
+        name: what errors call the network.
+        hints: keywords that no shape tells.
+        notes: gains what is to be known of it.
 
     Raises:
         ValueError: see `load_state`; or a network of this architecture that cannot be rebuilt, with the reason.
     """
     if config is not None:
         network = build(architecture, **config)
-        own = _completed(architecture, network, _unwrapped(state, network.state_dict(), name))
+        own = _completed(architecture, network, _unwrapped(state, network.state_dict(), name), notes)
         if _same_shapes(network, own):
             load_state(network, own, name)
             return network
@@ -112,10 +131,10 @@ def fitted(
         network = build(architecture, **{**_kept(architecture, config), **read, **(hints or {})})
     except ValueError as error:
         raise ValueError(f"weights: {name} is no {architecture} that can be rebuilt ({error})") from None
-    load_state(network, _completed(architecture, network, inner), name)
+    load_state(network, _completed(architecture, network, inner, notes), name)
     if config is not None and not _same_shapes(build(architecture, **config), network.state_dict()):
         shown = ", ".join(f"{key} {value}" for key, value in read.items() if not isinstance(value, dict | list))
-        _log.info("%s: %s of another configuration, loaded as it is: %s", name, architecture, shown)
+        _note(notes, f"another configuration than that of {name}, loaded as it is: {shown}")
     return network
 
 
@@ -155,7 +174,9 @@ def _unwrapped(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], name
     return _inside(state, _one({prefix for prefix, count in found.items() if count > 0.9 * most}, name))
 
 
-def _completed(architecture: str, network: Architecture, state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _completed(
+    architecture: str, network: Architecture, state: dict[str, Tensor], notes: list[str] | None
+) -> dict[str, Tensor]:
     """The state with what early files lack: fixed noise maps, and filters."""
     missing = {key: value for key, value in network.state_dict().items() if key not in state}
     if not architecture.startswith("stylegan") or not missing:
@@ -165,8 +186,14 @@ def _completed(architecture: str, network: Architecture, state: dict[str, Tensor
     drawn = draw_noise([missing[key].shape[-1] for key in maps])
     state = state | {key: values.reshape(missing[key].shape) for key, values in zip(maps, drawn, strict=True)}
     if maps:
-        _log.info("its noise maps are not in the file: maps from a fixed seed stand in, as for noise='fixed'")
+        _note(notes, "its noise maps are not in the file: maps from a fixed seed stand in (noise='fixed')")
     return state | {key: missing[key] for key in filters}
+
+
+def _note(notes: list[str] | None, text: str) -> None:
+    _log.info(text)
+    if notes is not None:
+        notes.append(text)
 
 
 def _same_shapes(network: Architecture, state: Mapping[str, Tensor]) -> bool:
@@ -193,16 +220,6 @@ def _what(value: object, state: Mapping[str, Tensor]) -> str:
     if is_module(value) and isinstance(value, Inert):
         return f"a {class_name(value)}"
     return f"{len(state)} tensors ({', '.join(list(state)[:3])}, ...)"
-
-
-def _stood_in(content: Content) -> str:
-    names = [name for name in dict.fromkeys(content.asked) if not name.startswith(("torch_utils.", "dnnlib."))]
-    return f"; inert stand-ins for {', '.join(names[:5])}" if names else ""
-
-
-def is_conditional(network: Architecture) -> bool:
-    """Whether a network of NVIDIA's takes classes."""
-    return isinstance(network, NvidiaStyleGAN) and network.c_dim > 0
 
 
 def mean_style_beside(content: Content) -> Tensor | None:

@@ -57,6 +57,7 @@ class Generator:
     """
 
     checkpoint: str = ""  # SHA-256 of the file that `load_generator` handed to a factory
+    about: str = ""  # what a file of weights was found to be
     spec: dict[str, Any] | None = None  # `load_generator(**spec)` builds it anew; None where it was made by hand
 
     def __init__(
@@ -91,7 +92,7 @@ class Generator:
         if output_range is not None and not _ascends(output_range):
             raise ValueError(f"output_range: expected (low, high) with low < high, got {output_range}")
         if size is not None and output_range is None:
-            raise ValueError(f"size: expected an output_range (images) beside it, got {size!r}")
+            raise ValueError(f"size: expected a positive integer, and an output_range (images), got {size!r}")
         size = None if size is None else as_count("size", size)
         check_choice("space", space or spaces[0], spaces)
         check_choice("world", world, (*WORLDS, None))

@@ -313,7 +313,10 @@ def read_pickle(path: Path, file_format: str) -> tuple[object, tuple[str, ...]]:
         if file_format == "pickle" and not _is_old(path):
             with path.open("rb") as file:
                 reader = Reader(file)
-                return reader.load(), tuple(reader.asked)
+                content = reader.load()
+            if not isinstance(content, dict | list | tuple | Array | Tensor):
+                raise ValueError(f"it holds a {type(content).__name__} alone")
+            return content, tuple(reader.asked)
         if file_format == "zip":
             _check_inner(path)
         elif tarfile.is_tarfile(path):
