@@ -76,9 +76,9 @@ class Adapter(View):
 
     def forward(self, latents: Tensor) -> Tensor:
         """Return what the network makes of the latents."""
-        sizes = [math.prod(shape) for shape in self.shapes]
-        parts = latents.split(sizes, 1) if sizes else [latents]
-        shaped = [part.reshape(-1, *shape) for part, shape in zip(parts, self.shapes, strict=True)] or [latents]
+        shapes = self.shapes or [latents.shape[1:]]
+        parts = latents.split([math.prod(shape) for shape in shapes], 1)
+        shaped = [part.reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=True)]
         beside = self._beside(len(latents))
         places = [beside[str(place)] for place in range(len(self.arguments))]
         named = {name: beside[name] for name in self.keywords}

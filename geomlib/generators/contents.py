@@ -45,7 +45,7 @@ def read_content(path: str | Path) -> Content:
         except SafetensorError as error:
             raise ValueError(f"weights: {path} is not a whole safetensors file ({error})") from error
     try:
-        return Content(*read_pickle(path, file_format))
+        content = Content(*read_pickle(path, file_format))
     except ForeignError as error:
         raise ValueError(
             f"weights: {path} asks for {str(error)[:100]!r}, which is code and no data; nothing of it was run. No "
@@ -53,6 +53,12 @@ def read_content(path: str | Path) -> Content:
         ) from None
     except ValueError as error:
         raise ValueError(f"weights: {path} is damaged or not from torch.save ({_reason(error)})") from error
+    if any(name.startswith("dnnlib.tflib.") for name in content.asked):
+        raise ValueError(
+            f"weights: {path} is NVIDIA's file of a network for TensorFlow; legacy.py of NVIDIA's repository stylegan3 "
+            "converts it to one for PyTorch, which is read here"
+        )
+    return content
 
 
 def _reason(error: Exception) -> str:

@@ -348,8 +348,6 @@ def _check_inner(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
     inner = [entry for entry in entries if entry.filename.rpartition("/")[2] == "data.pkl"]
-    if any(entry.filename.rpartition("/")[2] == "constants.pkl" for entry in entries):
-        raise ValueError("a TorchScript archive, which holds code: load it by torch.jit.load in a factory of your own")
     if len(inner) != 1 or inner[0].file_size > PICKLE_LIMIT:
         raise ValueError(f"expected one data.pkl of at most {PICKLE_LIMIT} bytes")
 
