@@ -98,6 +98,11 @@ class NvidiaView(View):
     mean_style: Tensor | None
     label: Tensor | None
 
+    @property
+    def style_count(self) -> int:
+        """How many styles a latent of "w+" holds."""
+        return self.network.style_count
+
     def __init__(
         self,
         network: NvidiaStyleGAN,
