@@ -21,8 +21,9 @@ ROOMS = (
     ("readers", "worlds", "operators"),
     ("metric", "paths"),
     ("eigen", "homogeneity", "layers", "spectrum"),
+    ("sweep",),
     ("applications", "check", "figures"),
-    ("findings", "sweep"),
+    ("findings",),
     ("book",),
     ("cli",),
 )

@@ -81,6 +81,7 @@ class Plan:
         resolved = {key: getattr(self.run, key) for key in ("space", "distance") if not self.parameters.get(key)}
         named = self.parameters | {key: value for key, value in resolved.items() if key in self.parameters}
         parts += [json.dumps(part, sort_keys=True) for part in (named, self.sources(), provenance.versions())]
+        parts.append(self.run.evidence)
         for module in modules:
             parts += [module.relative_to(package).as_posix(), module.read_bytes()]
         return provenance.digest(parts)
