@@ -425,7 +425,10 @@ def run(
     if not experiments:
         root = runner.find_project()
         for name in runner.experiments(root):
-            print(name, *parameters.inspect(root / "notebooks" / f"{name}.ipynb"))
+            try:
+                print(name, *parameters.inspect(root / "notebooks" / f"{name}.ipynb"))
+            except ValueError as error:  # one that is not whole keeps no other from being listed
+                print(f"geomlib: {error}", file=sys.stderr)
         return
     given = assignments(parameter or (), "-p", "expects")
     settings = _settings(generator, space, weights, distance, option, profile, device, seed)
@@ -472,6 +475,10 @@ def _settings(
     seed: int | None,
 ) -> dict[str, Any]:
     """What was given of the options that all notebooks share; paths in them are those of the working folder."""
+    if device:
+        from geomlib._checks import check_device
+
+        check_device(device)
     named: dict[str, Any] = {"generator": generator, "space": space, "weights": weights, "distance": distance}
     named |= {"options": _options(option), "profile": profile, "device": device, "seed": seed}
     given = {name: value for name, value in named.items() if value not in ("", None, {})}
@@ -508,11 +515,23 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         app()
-    except EXPECTED as error:
+    except Exception as error:  # whatever a stranger's code or file leads to
         if "--debug" in sys.argv:
             raise
-        print(f"geomlib: {error}", file=sys.stderr)
+        print(f"geomlib: {_told(error)}", file=sys.stderr)
         sys.exit(2)
+
+
+def _told(error: Exception) -> str:
+    """An error of geomlib in its own words; of any other code in one line, with its kind and its place."""
+    own = isinstance(error, EXPECTED) and type(error) not in (RuntimeError, NotImplementedError)
+    if "torch" not in sys.modules:  # nothing of a network was touched
+        return str(error) if own else f"{type(error).__name__}: {error}"
+    from geomlib.check.errors import blame, is_from_outside
+
+    if own and not is_from_outside(error):
+        return str(error)
+    return f"{type(error).__name__}: {blame(error, {})}; --debug shows the way to it"
 
 
 if __name__ == "__main__":
