@@ -33,11 +33,10 @@ from geomlib.applications import controls, directions, explanations
 from geomlib.applications.kinds import kinds_of_control
 from geomlib.findings import progress
 from geomlib.findings.claims import kind_of
-from geomlib.findings.controlled import STATISTICS, Gap, gaps, judge_gaps
+from geomlib.findings.controlled import STATISTICS, Gap, gaps, judge_gaps, own_statistics
 from geomlib.findings.record import row_entry
 from geomlib.findings.rules import LATENTS, Row, kin
 from geomlib.generators.latents import SEED, latents_for
-from geomlib.homogeneity import off_diagonal
 from geomlib.metric import Metric
 from geomlib.paths import distinct
 from geomlib.sweep.fingerprint import numerics_hash
@@ -93,13 +92,6 @@ class Arrays(dict[str, np.ndarray]):
         self[name] = values.detach().cpu().numpy().astype(np.float32)
 
 
-def summarise(metric: Metric) -> dict[str, float | None]:
-    """The statistics of one network alone, over its own ranks above its own noise floor."""
-    own = gaps(metric, metric)
-    means = {name: off_diagonal(gap.trained) if gap.trained.ndim == 2 else gap.trained for name, gap in own.items()}
-    return {name: _number(values.nanmean()) for name, values in means.items()} | {"ranks": own["log consistency"].ranks}
-
-
 def explain(generator: geomlib.Generator, metric: Metric) -> dict[str, Any]:
     """Axes from elsewhere tried at each latent, and the block curve: numbers without a verdict."""
     found: dict[str, Any] = {}
@@ -136,7 +128,9 @@ def measure(entry: Entry, distance: str, arrays: Arrays) -> dict[str, Any]:
 
     trained = measured("trained", G)
     arrays.keep(f"{place}|trained|eigenvalues", trained.eigenvalues)
-    networks: list[dict[str, Any]] = [{"kind": "trained", "contrast": controls.contrast(G, SEED)} | summarise(trained)]
+    networks: list[dict[str, Any]] = [
+        {"kind": "trained", "contrast": controls.contrast(G, SEED)} | own_statistics(trained)
+    ]
     made: dict[str, dict[int, Metric]] = {}
     left_out = []
     kinds = kinds_of_control(G, SEED)
@@ -150,7 +144,7 @@ def measure(entry: Entry, distance: str, arrays: Arrays) -> dict[str, Any]:
                 left_out.append(about | {"reason": str(error)})
                 continue
             made.setdefault(kind, {})[seed] = metric
-            networks.append(about | {"contrast": controls.contrast(control, SEED)} | summarise(metric))
+            networks.append(about | {"contrast": controls.contrast(control, SEED)} | own_statistics(metric))
     rows, found = list[dict[str, Any]](), _against(trained, made)
     for kind, each in found.items():
         for seed, one in each.items():

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,9 +12,12 @@ import pytest
 import torch
 from conftest import ROOT, load_script
 
-from geomlib.findings.controlled import STATISTICS, Gap, judge_gaps
-from geomlib.findings.record import read_record, row_entry, row_of, rows_of
+import geomlib
+from geomlib.applications.kinds import kinds_of_control
+from geomlib.findings.controlled import STATISTICS, Gap, judge_gaps, own_statistics
+from geomlib.findings.record import network_of, part_of, read_record, row_entry, row_of, rows_of
 from geomlib.findings.rules import FEWEST_UNITS, LATENTS, count_networks
+from geomlib.generators.latents import SEED, latents_for
 
 RECORD = ROOT / "evidence" / "homogeneity.json"
 
@@ -84,6 +88,22 @@ def test_rows_are_counted_by_network(record: dict[str, Any]) -> None:
             assert row.judgement.units == LATENTS["main network"]
 
 
+@pytest.mark.parametrize(("seed", "repeats"), [(2101, True), (2102, False)])
+def test_a_slice_repeats_the_record(
+    record: dict[str, Any], fetched: Callable[[str], Path], seed: int, repeats: bool
+) -> None:
+    """One control, measured anew by the same code, is that of the record; another network is not."""
+    fetched("mlp-cats")
+    G = geomlib.load_generator("mlp-cats")
+    control = kinds_of_control(G, SEED)["shuffled"](seed)
+    metric = geomlib.metric_tensor(control, latents_for("metrics", G, 10), geomlib.load_distance("mse"))
+    part = part_of(record, "mlp-cats", "mse")
+    assert part is not None and part_of(record, "mlp-cats", "none") is None
+    kept, here = network_of(part, "shuffled", 2101), own_statistics(metric)
+    assert kept is not None and network_of(part, "shuffled", 1) is None
+    assert (here == pytest.approx({name: kept[name] for name in here}, rel=1e-4)) is repeats
+
+
 FACTORY = """
 import torch
 from geomlib.generators import build
@@ -123,9 +143,7 @@ def test_a_record_is_made_and_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
     script.main()
     assert (tmp_path / "record.json").stat().st_mtime_ns == before
     (tmp_path / "record.json").unlink()
-    monkeypatch.setattr(
-        sys.modules["geomlib.sweep.run"], "_at", lambda *arguments: pytest.fail("a metric is computed again")
-    )
+    monkeypatch.setattr("geomlib.sweep.task.Task.values", lambda *arguments: pytest.fail("computed again"))
     script.main()
     again = read_record(tmp_path / "record.json")["parts"][0]
     assert again["rows"] == part["rows"] and again["explanations"] == part["explanations"]
