@@ -29,8 +29,9 @@ import torch
 
 import geomlib
 from geomlib import sweep
+from geomlib._progress import Progress
 from geomlib.applications import controls, directions, explanations
-from geomlib.applications.kinds import kinds_of_control
+from geomlib.applications.kinds import kinds_of_control, measure_controls
 from geomlib.findings import progress
 from geomlib.findings.claims import kind_of
 from geomlib.findings.controlled import STATISTICS, Gap, gaps, judge_gaps, own_statistics
@@ -123,28 +124,29 @@ def measure(entry: Entry, distance: str, arrays: Arrays) -> dict[str, Any]:
     latents = distinct(latents_for("metrics", G, entry.latents))
     place = f"{entry.label}|{distance}"
 
-    def measured(label: str, network: geomlib.Generator) -> Metric:
-        return sweep.metrics(network, latents, d, store=STORE, progress=progress(f"{place}|{label}"))
+    def told(label: str) -> Progress:
+        return progress(f"{place}|{label}")
 
-    trained = measured("trained", G)
+    trained = sweep.metrics(G, latents, d, store=STORE, progress=told("trained"))
     arrays.keep(f"{place}|trained|eigenvalues", trained.eigenvalues)
     networks: list[dict[str, Any]] = [
         {"kind": "trained", "contrast": controls.contrast(G, SEED)} | own_statistics(trained)
     ]
+    kinds = kinds_of_control(G, SEED)
+    plain = {kind: make for kind, make in kinds.items() if "contrast" not in kind}
+    matched = {kind: make for kind, make in kinds.items() if kind not in plain}
     made: dict[str, dict[int, Metric]] = {}
     left_out = []
-    kinds = kinds_of_control(G, SEED)
-    for kind, make in kinds.items():
-        for seed in (*SEEDS, CANDIDATE) if "contrast" not in kind else SEEDS:
-            about: dict[str, Any] = {"kind": kind, "seed": seed}
-            try:
-                control = make(seed)
-                metric = measured(f"{kind} {seed}", control)
-            except (ValueError, FloatingPointError) as error:
-                left_out.append(about | {"reason": str(error)})
-                continue
-            made.setdefault(kind, {})[seed] = metric
-            networks.append(about | {"contrast": controls.contrast(control, SEED)} | own_statistics(metric))
+    for some, seeds in ((plain, (*SEEDS, CANDIDATE)), (matched, SEEDS)):
+        beside = measure_controls(some, seeds, latents, d, store=STORE, progress=told)
+        made |= beside.metrics
+        left_out += [{"kind": key[0], "seed": key[1], "reason": reason} for key, reason in beside.left_out.items()]
+        networks += [
+            {"kind": kind, "seed": seed, "contrast": controls.contrast(network, SEED)}
+            | own_statistics(beside.metrics[kind][seed])
+            for kind, each in beside.networks.items()
+            for seed, network in each.items()
+        ]
     rows, found = list[dict[str, Any]](), _against(trained, made)
     for kind, each in found.items():
         for seed, one in each.items():
