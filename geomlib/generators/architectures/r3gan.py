@@ -52,7 +52,8 @@ class ResidualBlock(nn.Module):
         """Map `(B, C, H, W)` to the same shape."""
         inner = self.NonLinearity1(self.LinearLayer1(features))
         inner = self.LinearLayer3(self.NonLinearity2(self.LinearLayer2(inner)))
-        return features + inner
+        output: Tensor = features + inner
+        return output
 
 
 class Basis(nn.Module):
