@@ -120,6 +120,8 @@ class Faults:
         """SIGKILL at random moments of a sweep, the making of the store among them, until killed often enough."""
         store, found, runs = self.folder / "killed.zarr", [], 0
         while runs < self.kills:
+            if done_of(store) == SETTINGS["positions"]:  # nothing is left to disturb: begin anew
+                shutil.rmtree(store)
             process, done = start(store, SETTINGS), done_of(store)
             if self.random.random() < 0.3:  # while it starts, the making of the store among it
                 time.sleep(self.random.uniform(0, self.seconds / 2))
@@ -135,8 +137,6 @@ class Faults:
             if ended == -signal.SIGKILL:
                 runs += 1
                 found.append(done_of(store))
-            else:  # it was through: begin anew
-                shutil.rmtree(store)
         code, _ = finish(store, SETTINGS)
         self.tell("sweep killed (SIGKILL)", runs, code == 0 and self.equal(store), done_when_killed=found)
 
