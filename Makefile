@@ -59,8 +59,9 @@ test: lint networks
 clean:
 	rm -rf .venv _build results book/executed .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
-$(READY): requirements.txt constraints.txt pyproject.toml
+$(READY): requirements.txt constraints.txt pyproject.toml examples/packages.txt
 	@echo "make: installing the pinned requirements into .venv (a few minutes the first time)"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r examples/packages.txt
 	@touch $(READY)

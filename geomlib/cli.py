@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 EXPECTED = (ValueError, TypeError, OSError, FloatingPointError, RuntimeError)  # ConnectionError is an OSError
 
 # Options that several commands share.
-_SOURCE = "Catalogue name, path/to/file.py:factory or package.module:factory."
+_SOURCE = "Catalogue name, file of weights (network.pkl), path/to/file.py:factory or package.module:factory."
 Spec = Annotated[str, typer.Argument(help=_SOURCE)]
 Generator = Annotated[str, typer.Option(help=_SOURCE)]
 Space = Annotated[str, typer.Option(help="Latent space, where a generator has several.")]
@@ -158,6 +158,22 @@ def _agreed(entries: "list[Packaged]") -> bool:
 
 
 @app.command()
+def new(
+    path: Annotated[Path, typer.Argument(help="File to write, as my_gan.py; its factory has the same name.")],
+) -> None:
+    """Write a factory to start from: a file with a small network that runs, and the options in words.
+
+    For example:
+
+    - `geomlib new my_gan.py`
+    """
+    from geomlib.generators.template import write_template
+
+    source = write_template(path)
+    print(f"{path} is written. Put your network into it, then: geomlib check {source}")
+
+
+@app.command()
 def check(
     spec: Spec,
     space: Space = "",
@@ -173,6 +189,8 @@ def check(
     For example:
 
     - `geomlib check examples/my_gan.py:my_gan`
+
+    - `geomlib check network-snapshot.pkl --space w`
 
     - `geomlib check stylegan2-cat-256 --space w -o truncation=0.7`
     """

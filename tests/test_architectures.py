@@ -21,6 +21,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "stylegan2": {"size": 8, "style_dim": 5, "n_mlp": 2, "channels": {"4": 4, "8": 3}},
     "stylegan2_ada": {"img_resolution": 8, "z_dim": 5, "w_dim": 4, "mapping_layers": 2, "widths": [4, 3]},
     "stylegan3": {"img_resolution": 16, "z_dim": 5, "w_dim": 4, "num_layers": 3, "num_critical": 1, "widths": [4, 3, 2]},  # noqa: E501
+    "r3gan": {"latent_dim": 5, "widths": [4, 2], "groups": [2, 1], "blocks": [1, 2]},
     "wavegan": {"latent_dim": 5, "model_size": 1},
     "tutorial_dcgan": {"latent_dim": 5, "dim_g": 2},
     "conditional_dcgan": {"noise_dim": 3, "labels": ["a", "b"], "dim_g": 2, "depth": 2},

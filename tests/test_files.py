@@ -65,6 +65,8 @@ def test_a_file_alone_is_a_network(name: str, tmp_path: Path) -> None:
                        "widths": [6, 5, 4, 3, 2], "use_radial_filters": True}),
         ("wavegan", {"latent_dim": 6, "model_size": 2, "upsample": False, "use_batch_norm": True, "num_channels": 2}),
         ("bigbigan", {"resolution": 64, "G_ch": 8, "dim_z": 10, "shared_dim": 3, "n_classes": 4, "G_attn": "16"}),
+        ("r3gan", {"latent_dim": 6, "widths": [8, 4, 4], "groups": [4, 2, 1], "blocks": [2, 1, 3], "expansion": 3,
+                   "kernel": 5, "class_count": 4, "class_dim": 3}),
         ("mlp", MLP | {"channels": 3}),
         ("ctgan", {"num_channel_G": 3}),
         ("deepsim_fc6", {"latent_dim": 5, "hidden": 4, "base_size": 2,

@@ -32,7 +32,7 @@ OF_TENSORS = 1e-4  # of the largest value
 def expected(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """What NVIDIA's code makes of the network."""
     with safe_open(path.with_suffix(".safetensors"), "pt") as file:
-        return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata())  # noqa: SIM118
+        return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
 
 
 def close(made: Tensor, golden: Tensor) -> bool:
@@ -192,3 +192,15 @@ def test_the_command_says_what_a_file_is() -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert "stylegan3_r.pkl: stylegan3 at key 'G_ema'" in done.stdout, done.stderr
     assert "Images (B, 3, 32, 32)" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["r3gan", "r3gan_conditional"])
+def test_a_whole_module_of_r3gan_is_recognised_and_equal(name: str) -> None:
+    """Files as its training writes them: modules that were pickled plainly; random weights, images of its own code."""
+    path = Path(__file__).parent / "golden" / "r3gan" / f"{name}.pkl"
+    golden, _ = expected(path)
+    made = geomlib.load_generator(str(path), **({"class_index": 1} if "conditional" in name else {}))
+    assert made.about.startswith(f"{name}.pkl: r3gan at key 'G_ema'")
+    with torch.no_grad():
+        assert close(made.module(golden["z"]), golden["image"])
+    assert geomlib.check_generator(made).ok or "output range" in geomlib.check_generator(made).problems[0]

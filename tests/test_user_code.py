@@ -307,3 +307,24 @@ def test_wrong_options_are_named() -> None:
     training.layers.train()
     with pytest.raises(ValueError, match="is in training mode"):
         geomlib.Generator(training, 4, output=1)
+
+
+def test_a_new_file_runs_as_it_is(tmp_path: Path) -> None:
+    done = command("new", "my_own.py", folder=tmp_path)
+    assert done.stdout == "my_own.py is written. Put your network into it, then: geomlib check my_own.py:my_own\n"
+    checked = command("check", "my_own.py:my_own", folder=tmp_path)
+    assert checked.returncode == 0 and "No problem found." in checked.stdout, checked.stdout + checked.stderr
+    text = (tmp_path / "my_own.py").read_text()
+    torch.save(
+        {"state_dict": geomlib.load_generator(f"{tmp_path}/my_own.py:my_own").module.state_dict()}, tmp_path / "w.pt"
+    )
+    weighted = command("metric", "my_own.py:my_own", "--weights", "w.pt", "--positions", "2", folder=tmp_path)
+    assert weighted.returncode == 0, weighted.stderr
+    for name, words in (
+        ("my_own.py", "is there already"),
+        ("my own.py", "its name one of Python's"),
+        ("no/a.py", "no fo"),
+    ):
+        again = command("new", name, folder=tmp_path)
+        assert again.returncode == 2 and words in again.stderr and len(again.stderr.splitlines()) == 1
+    assert (tmp_path / "my_own.py").read_text() == text

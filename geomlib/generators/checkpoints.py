@@ -29,6 +29,7 @@ TELLING_KEYS = {
     "stylegan2": "conv1.conv.modulation.",
     "stylegan2_ada": "synthesis.b4.conv1.",
     "stylegan3": "synthesis.input.freqs",
+    "r3gan": "MainLayers.0.Layers.0.Basis",
     "wavegan": "deconv_list.",
     "conditional_dcgan": "main.16.",
     "tutorial_dcgan": "main.12.",

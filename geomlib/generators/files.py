@@ -12,7 +12,6 @@ from torch import Tensor
 
 from geomlib.generators.architectures import ARCHITECTURES, build
 from geomlib.generators.architectures.base import Architecture
-from geomlib.generators.architectures.nvidia import NvidiaStyleGAN
 from geomlib.generators.architectures.shapes import UnreadableError, configuration
 from geomlib.generators.architectures.styles import draw_noise
 from geomlib.generators.checkpoints import TELLING_KEYS, load_state, state_of
@@ -78,8 +77,8 @@ def load_network(
         raise ValueError(f"generator: {path} holds {_what(value, state)}, no network that is known here; {_WAY_OUT}")
     notes: list[str] = []
     network = fitted(found, config if found == architecture else None, state, name or str(path), hints, notes)
-    if isinstance(network, NvidiaStyleGAN) and network.c_dim:
-        notes.append(f"{network.c_dim} classes, one of them fixed by the option class_index (0 by default)")
+    if classes := getattr(network, "c_dim", 0) or getattr(network, "class_count", 0):
+        notes.append(f"{classes} classes, one of them fixed by the option class_index (0 by default)")
     if names := [one for one in dict.fromkeys(content.asked) if not one.startswith(("torch_utils.", "dnnlib."))]:
         notes.append(f"inert stand-ins for {', '.join(names[:5])}")
     about = "; ".join([f"{path.name}: {found}" + (f" at key {place!r}" if place else ""), *notes]) + "."

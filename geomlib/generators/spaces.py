@@ -8,10 +8,12 @@ from torch import Tensor, nn
 
 from geomlib._checks import as_index, check_choice, check_matrix
 from geomlib._state import isolated, seeded
+from geomlib.generators.adapters import Adapter
 from geomlib.generators.architectures import styles
 from geomlib.generators.architectures.base import Architecture
 from geomlib.generators.architectures.biggan_deep import BigGANDeep
 from geomlib.generators.architectures.nvidia import NvidiaStyleGAN
+from geomlib.generators.architectures.r3gan import R3GAN
 from geomlib.generators.architectures.stylegan import StyleGAN
 from geomlib.generators.architectures.stylegan2 import StyleGAN2
 from geomlib.generators.architectures.tutorial_dcgan import ConditionalDCGAN
@@ -26,6 +28,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "stylegan2": _STYLE_OPTIONS,
     "stylegan2_ada": (*_STYLE_OPTIONS, "class_index"),
     "stylegan3": ("size", "truncation", "mean_style", "w_sampling", "class_index"),
+    "r3gan": ("size", "class_index"),
     "biggan_deep": ("size", "truncation", "class_index", "noise_seed"),
     "conditional_dcgan": ("size", "class_index"),
     **dict.fromkeys(AUDIO, ()),
@@ -71,6 +74,7 @@ def as_generator(
     - stylegan2_ada, stylegan3: as stylegan2, with the mean style of the training as `mean_style`, and no noise in
       stylegan3; `class_index`, also under the name `class`, of a conditional network: the class (default 0; in "w" and
       "w+", whose latents are styles already, it is that of the samples).
+    - r3gan: `class_index`, likewise.
     - stylegan: `step`, the block to stop at, with images of size `4 * 2 ** step` (default: the last).
     - biggan_deep: `truncation` in (0, 1] (default 1), which picks the norms' statistics, too; `class_index`, also
       under the name `class`: the class of the samples (default: a random one for each), in "noise" the fixed class
@@ -95,6 +99,8 @@ def as_generator(
         shown = _show_styles(network, space, **options)
     elif isinstance(network, NvidiaStyleGAN):
         shown = _show_nvidia(network, space, **options)
+    elif isinstance(network, R3GAN):
+        shown = _Shown(_labelled(network, **options), network.latent_dim)
     elif isinstance(network, BigGANDeep):
         shown = _show_classes(network, space, **options)
     elif isinstance(network, ConditionalDCGAN):
@@ -163,12 +169,7 @@ def _show_nvidia(
     if mean_style is not None:
         mean_style = mean_style.detach().clone().reshape(1, -1)
         check_matrix("mean_style", mean_style, network.w_dim)
-    if class_index is not None and not network.c_dim:
-        raise ValueError(f"class_index: this network has no classes, got {class_index!r}")
-    label = None
-    if network.c_dim:
-        place = as_index("class_index", 0 if class_index is None else class_index, network.c_dim)
-        label = torch.eye(network.c_dim)[place : place + 1]
+    label = _label(class_index, network.c_dim)
     view = NvidiaView(network, space, truncation, mean_style, label, noise_seed if noise == "fresh" else None)
     if space == "z":
         return _Shown(view, network.latent_dim, deterministic=noise == "fixed")
@@ -184,6 +185,22 @@ def _show_nvidia(
         return styles.repeat(1, repeats)
 
     return _Shown(view, repeats * network.w_dim, sampler, noise == "fixed")
+
+
+def _labelled(network: R3GAN, class_index: int | None = None) -> nn.Module:
+    """The network with one class, where it has any."""
+    label = _label(class_index, network.class_count)
+    return network if label is None else Adapter(network, None, None, {"class_vector": label}, False)
+
+
+def _label(class_index: object, count: int) -> Tensor | None:
+    """The vector `(1, count)` of a class, by default the first; None for a network that has none."""
+    if not count:
+        if class_index is not None:
+            raise ValueError(f"class_index: this network has no classes, got {class_index!r}")
+        return None
+    place = as_index("class_index", 0 if class_index is None else class_index, count)
+    return torch.eye(count)[place : place + 1]
 
 
 def _style_sampler(latent_dim: int, mapping: nn.Module | None, repeats: int) -> Sampler:

@@ -8,6 +8,7 @@ Each module maps latents `(B, latent_dim)` to its raw output, and has the attrib
 - stylegan: `space` ("z", "w"), `truncation` with `mean_style`, `noise`, `step`
 - stylegan2_ada, stylegan3: `space` ("z", "w", "w+"), `class_vector`, `truncation` with `mean_style`, and of the first
   `noise`
+- r3gan: `class_vector`
 - stylegan2: `space` ("z", "w", "w+"), `truncation` with `mean_style`, `noise`, `mix_with` with `inject_index`
 """
 
@@ -25,6 +26,7 @@ from geomlib.generators.architectures.dcgan import DCGAN
 from geomlib.generators.architectures.deepsim import DeepSimFC, DeepSimPool5
 from geomlib.generators.architectures.mlp import MLP
 from geomlib.generators.architectures.pgan import PGAN
+from geomlib.generators.architectures.r3gan import R3GAN
 from geomlib.generators.architectures.stylegan import StyleGAN
 from geomlib.generators.architectures.stylegan2 import StyleGAN2
 from geomlib.generators.architectures.stylegan2_ada import StyleGAN2ADA
@@ -45,6 +47,7 @@ _CONSTRUCTORS: dict[str, Callable[..., Architecture]] = {
     "stylegan2": StyleGAN2,
     "stylegan2_ada": StyleGAN2ADA,
     "stylegan3": StyleGAN3,
+    "r3gan": R3GAN,
     "wavegan": WaveGAN,
     "tutorial_dcgan": TutorialDCGAN,
     "conditional_dcgan": ConditionalDCGAN,

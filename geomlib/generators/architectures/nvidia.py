@@ -67,25 +67,6 @@ def clamped(features: Tensor, bound: float | None) -> Tensor:
     return features if bound is None else features.clamp(-bound, bound)
 
 
-def low_pass(features: Tensor, taps: Tensor) -> Tensor:
-    """Each channel of `(B, C, H, W)` filtered by `taps`, `(k,)` in either direction or `(k, k)`; no padding."""
-    channels = features.shape[1]
-    taps = taps.flip(tuple(range(taps.ndim)))
-    if taps.ndim == 2:
-        return functional.conv2d(features, taps.expand(channels, 1, -1, -1), groups=channels)
-    features = functional.conv2d(features, taps[:, None].expand(channels, 1, -1, -1), groups=channels)
-    return functional.conv2d(features, taps.expand(channels, 1, 1, -1), groups=channels)
-
-
-def spread(features: Tensor, factor: int) -> Tensor:
-    """Zeros between the pixels, and after the last: `(B, C, H, W)` to `(B, C, factor * H, factor * W)`."""
-    if factor == 1:
-        return features
-    size = [factor * side for side in features.shape[-2:]]
-    rows = functional.pad(features[..., None], (0, factor - 1)).flatten(-2)
-    return functional.pad(rows[..., None, :], (0, 0, 0, factor - 1)).reshape(*features.shape[:2], *size)
-
-
 class NvidiaStyleGAN(Architecture):
     """Latents `(B, z_dim)` or styles to images `(B, img_channels, s, s)`, about [-1, 1].
 

@@ -246,6 +246,24 @@ def _stylegan3(shapes: Shapes) -> Config:
     }
 
 
+def _r3gan(shapes: Shapes) -> Config:
+    stages = _count(shapes, r"MainLayers\.(\d+)\.")
+    blocks = [_count(shapes, rf"MainLayers\.{stage}\.Layers\.(\d+)\.") - 1 for stage in range(stages)]
+    inner = [shapes[f"MainLayers.{stage}.Layers.1.LinearLayer2.Layer.weight"] for stage in range(stages)]
+    outer = [shapes[f"MainLayers.{stage}.Layers.1.LinearLayer3.Layer.weight"] for stage in range(stages)]
+    embedded, classes = shapes.get("EmbeddingLayer.weight", (0, 0))
+    return {
+        "latent_dim": shapes["MainLayers.0.Layers.0.LinearLayer.weight"][1] - embedded,
+        "widths": [shape[0] for shape in outer],
+        "groups": [shape[0] // shape[1] for shape in inner],
+        "blocks": blocks,
+        "expansion": outer[0][1] // outer[0][0],
+        "kernel": inner[0][-1],
+        "class_count": classes,
+        "class_dim": embedded,
+    }
+
+
 _RULES: dict[str, Callable[[Shapes], Config]] = {
     "dcgan": _dcgan,
     "pgan": _pgan,
@@ -256,6 +274,7 @@ _RULES: dict[str, Callable[[Shapes], Config]] = {
     "stylegan2": _stylegan2,
     "stylegan2_ada": _stylegan2_ada,
     "stylegan3": _stylegan3,
+    "r3gan": _r3gan,
     "wavegan": _wavegan,
     "tutorial_dcgan": _tutorial_dcgan,
     "conditional_dcgan": _conditional_dcgan,

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geomlib._checks import check_choice
-from geomlib.generators.architectures.layers import equalised_scale
-from geomlib.generators.architectures.nvidia import FullyConnected, NvidiaStyleGAN, clamped, low_pass, spread
+from geomlib.generators.architectures.layers import double_filtered, equalised_scale, low_pass
+from geomlib.generators.architectures.nvidia import FullyConnected, NvidiaStyleGAN, clamped
 from geomlib.generators.architectures.styles import check_noise, leaky
 
 WIDTHS = (512, 512, 512, 512, 512, 256, 128, 64, 32)  # of the published networks at 4, 8, ..., 1024 pixels
@@ -19,13 +19,6 @@ def taps(line: Sequence[float] = (1, 3, 3, 1)) -> Tensor:
     """A separable filter `(k, k)` of unit sum."""
     values = torch.tensor(line, dtype=torch.float32)
     return torch.outer(values, values) / values.sum().square()
-
-
-def doubled(features: Tensor, kernel: Tensor) -> Tensor:
-    """Upsampling by two of `(B, C, H, W)`: zeros between the pixels, then a filter."""
-    size = len(kernel)
-    before, after = (size + 1) // 2, (size - 2) // 2
-    return low_pass(functional.pad(spread(features, 2), (before, after, before, after)), kernel * 4.0)
 
 
 class Modulated(nn.Module):
@@ -97,7 +90,7 @@ class Skip(nn.Module):
     def forward(self, features: Tensor, gain: float) -> Tensor:
         """Map `(B, in, H, W)` to `(B, out, 2 H, 2 W)`."""
         weight = self.weight * equalised_scale(self.weight, 1.0)
-        return doubled(functional.conv2d(features, weight), self.resample_filter) * gain
+        return double_filtered(functional.conv2d(features, weight), self.resample_filter) * gain
 
 
 class Block(nn.Module):
@@ -193,5 +186,5 @@ class StyleGAN2ADA(NvidiaStyleGAN):
             if "torgb" in dict(block.named_children()):
                 drawn = block.get_submodule("torgb")(features, rows[first + count])
                 before = index and self.skips
-                image = doubled(image, block.get_buffer("resample_filter")) + drawn if before else drawn
+                image = double_filtered(image, block.get_buffer("resample_filter")) + drawn if before else drawn
         return image

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from geomlib.generators.architectures.nvidia import FullyConnected, NvidiaStyleGAN, clamped, low_pass, spread
+from geomlib.generators.architectures.layers import low_pass, spread
+from geomlib.generators.architectures.nvidia import FullyConnected, NvidiaStyleGAN, clamped
 
 FILTER_SIZE, MARGIN = 6, 10  # taps of a filter for each factor of sampling, and pixels around the picture
 
