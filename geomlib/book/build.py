@@ -12,13 +12,13 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+from geomlib import course
 from geomlib.book import notebook, runner
-from geomlib.book.plan import DEFAULT_GENERATOR, comparisons, run_of
+from geomlib.book.plan import DEFAULT_GENERATOR, FALLBACK, comparisons, run_of
 from geomlib.book.run import Answers
 from geomlib.generators import archives
 from geomlib.generators.packaged import PACKAGED, is_here
 
-FALLBACK = "shapes-dcgan"  # comes with the package
 EXECUTED = Path("book") / "executed"
 RECORD = "execution_record"
 LEADING = "interpretable_axes"  # its pictures come first on the landing page
@@ -125,6 +125,7 @@ def collect(folders: Sequence[Path], about: str = "") -> None:
         shutil.copyfile(source, EXECUTED / source.name)
         for figure in folder.glob("*.png"):
             shutil.copyfile(figure, figures / figure.name)
+    course.collect(Path(), EXECUTED)
     (EXECUTED / "highlights.md").write_text(_highlights(folders), encoding="utf-8", newline="\n")
     own = Path("book") / "landing" / f"{about}.md"
     landing = own if own.is_file() else own.with_name("other.md")
