@@ -55,11 +55,18 @@ def _times(sources: Iterable[tuple[Path, Any]]) -> str:
     return "\n".join(rows) + "\n"
 
 
+def _number(label: str) -> str:
+    """The number of an exercise, "3.2" for `ex-3-2`."""
+    return ".".join(label.split("-")[1:])
+
+
 def _wrong(sources: Iterable[tuple[Path, Any]]) -> str:
     """The wrong answers to be expected, chapter by chapter."""
     parts = []
     for path, source in sources:
-        lines = [f"{{doc}}`/book/executed/{path.stem}`", ""]
-        lines += [f"- {{ref}}`{label}`: {what.lstrip('# ')}" for label, what, _ in wrong_answers(source)]
-        parts.append("\n".join(lines))
+        lines: dict[str, list[str]] = {}
+        for label, what, _ in wrong_answers(source):
+            lines.setdefault(label, []).append(what)
+        parts.append(f"{{doc}}`/book/executed/{path.stem}`\n")
+        parts[-1] += "".join(f"\n- {{ref}}`{_number(label)} <{label}>`: {' '.join(told)}" for label, told in lines.items())
     return "\n\n".join(parts) + "\n"
