@@ -25,23 +25,27 @@ from typing import Any
 
 import numpy as np
 import torch
+import zarr
 
 import geomlib
 from geomlib import sweep
 from geomlib.sweep.store import Store
 
 SETTINGS: dict[str, Any] = {"generator": "shapes-dcgan", "distance": "mse", "positions": 16, "seed": 0}
+ROOT = Path(__file__).parents[1]
+RUN = [sys.executable, "-m", "geomlib.cli", "run", "anisotropy", "--generator", "shapes-biggan", "--space", "class"]
+RUN += ["--distance", "mse", "--profile", "smallest"]
 VALUES = ("eigenvalues", "eigenvectors", "noise_floor")
 
 SLOW = '''
-import time, pathlib, torch, geomlib
+import multiprocessing, pathlib, time, geomlib
 HERE = pathlib.Path(__file__).parent
 def make():
-    """The sphere; its first call in the second process on hangs once, where a file asks for it."""
+    """The sphere; a call in a worker hangs once, where a file asks for it."""
     sphere = geomlib.load_generator("sphere")
     def module(z):
         hang = HERE / "hang"
-        if hang.exists() and torch.is_inference_mode_enabled() is False:
+        if multiprocessing.parent_process() and hang.exists():
             hang.unlink()
             time.sleep(3600)
         return sphere(z)
@@ -56,7 +60,10 @@ def work(store: str, settings: dict[str, Any], **options: Any) -> None:
     torch.set_num_threads(1)
     generator = geomlib.load_generator(settings["generator"])
     distance = geomlib.load_distance(settings["distance"])
-    sweep.run(generator, generator.sample(settings["positions"], settings["seed"]), distance, store=store, **options)
+    latents = generator.sample(settings["positions"], settings["seed"])
+    if (spoilt := settings.get("spoilt")) is not None:
+        latents[spoilt] = 1e38  # finite, and the images are not
+    sweep.run(generator, latents, distance, store=store, **options)
 
 
 def start(store: Path, settings: dict[str, Any], **options: Any) -> subprocess.Popen[str]:
@@ -76,6 +83,11 @@ def values(store: Path) -> dict[str, np.ndarray]:
     """What a store holds."""
     kept = Store(store)
     return {name: np.asarray(kept.array(name)[:]) for name in VALUES}
+
+
+def done_of(store: Path) -> int:
+    """How many positions are done, of a store that may not be there yet."""
+    return sweep.status(store).done if store.exists() else 0
 
 
 class Faults:
@@ -108,19 +120,21 @@ class Faults:
         """SIGKILL at random moments of a sweep, the making of the store among them, until killed often enough."""
         store, found, runs = self.folder / "killed.zarr", [], 0
         while runs < self.kills:
-            process = start(store, SETTINGS)
-            with_store = self.random.random() < 0.5  # half of them while it starts, half while it writes
-            limit = time.monotonic() + 60
-            while with_store and time.monotonic() < limit and process.poll() is None and not store.exists():
-                time.sleep(0.01)
-            time.sleep(self.random.uniform(0, self.seconds / 2))
+            process, done = start(store, SETTINGS), done_of(store)
+            if self.random.random() < 0.3:  # while it starts, the making of the store among it
+                time.sleep(self.random.uniform(0, self.seconds / 2))
+            else:  # while it writes
+                aim = self.random.randint(done, min(done + 4, SETTINGS["positions"] - 1))
+                while process.poll() is None and done_of(store) < aim:
+                    time.sleep(0.02)
+                time.sleep(self.random.uniform(0, 0.5))
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
             ended = process.wait()
             process.stderr.close()  # type: ignore[union-attr]
             if ended == -signal.SIGKILL:
                 runs += 1
-                found.append(sweep.status(store).done if store.exists() else 0)
+                found.append(done_of(store))
             else:  # it was through: begin anew
                 shutil.rmtree(store)
         code, _ = finish(store, SETTINGS)
@@ -148,6 +162,45 @@ class Faults:
         both = [start(store, SETTINGS) for _ in range(2)]
         codes = [(one.communicate(), one.returncode)[1] for one in both]
         self.tell("two writers", 1, codes == [0, 0] and self.equal(store))
+
+    def not_finite(self) -> None:
+        """A position whose image is not finite is recorded with its reason, and the others are computed."""
+        store, spoilt = self.folder / "spoilt.zarr", SETTINGS["positions"] // 2
+        code, _ = finish(store, SETTINGS | {"spoilt": spoilt})
+        here, told = values(store), sweep.status(store)
+        others = [index for index in range(SETTINGS["positions"]) if index != spoilt]
+        equal = all(np.array_equal(here[name][others], self.whole[name][others]) for name in VALUES)
+        recorded = told.failed == 1 and told.done == len(others) and bool(Store(store).reason(spoilt))
+        self.tell("an image that is not finite", 1, code == 0 and recorded and equal, said=Store(store).reason(spoilt))
+
+    def runner_killed(self) -> None:
+        """SIGKILL at random moments of `geomlib run`, with all that belongs to it; then it is run again."""
+        projects = [self.folder / name for name in ("quiet", "disturbed")]
+        found, kills, moments = [], 0, 0.0
+        for project in projects:
+            (project / "notebooks").mkdir(parents=True)
+            shutil.copy(ROOT / "_config.yml", project)
+            shutil.copy(ROOT / "notebooks" / "anisotropy.ipynb", project / "notebooks")
+            while project.name == "disturbed" and kills < self.kills:
+                process = subprocess.Popen(RUN, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                time.sleep(self.random.uniform(0.1, moments))
+                if process.poll() is None:
+                    process.kill()
+                    kills += 1
+                else:  # it was through: begin anew
+                    shutil.rmtree(project / "results")
+                process.wait()
+            began = time.monotonic()
+            code = subprocess.run(RUN, cwd=project, capture_output=True, check=False).returncode
+            moments = time.monotonic() - began
+            run = next(project.glob("results/*--smallest"))
+            left = [path.name for path in run.iterdir()]
+            kept = dict(np.load(run / "anisotropy" / "arrays.npz"))
+            found.append((code, left, json.loads((run / "anisotropy/summary.json").read_text())["numbers"], kept))
+        (first, here, numbers, arrays), (again, there, others, kept) = found
+        same = all(np.array_equal(arrays[name], kept[name]) for name in arrays)
+        equal = first == again == 0 and here == there == ["anisotropy"] and numbers == others and same
+        self.tell("runner of a notebook killed (SIGKILL)", kills, equal)
 
     def others(self) -> None:
         """Another seed, other weights, other code: refused, naming the field, and the store is as it was."""
@@ -254,7 +307,9 @@ def main() -> None:
             faults.killed,
             faults.workers_killed,
             faults.damaged,
+            faults.runner_killed,
             faults.two_writers,
+            faults.not_finite,
             faults.others,
             faults.hangs,
             faults.places,
@@ -263,12 +318,11 @@ def main() -> None:
             fault()
     record = {
         "benchmark": "faults",
-        "rows": faults.rows,
+        "faults": faults.rows,
         "settings": SETTINGS,
         "seed": options.seed,
         "machine": platform.platform(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "zarr": zarr.__version__},
     }
     if options.output:
         options.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

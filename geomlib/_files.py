@@ -1,14 +1,18 @@
 """Files of geomlib: its own weights, the cache folder of other people's, hashes, and files that are written whole."""
 
+import glob
 import hashlib
 import os
 import secrets
+import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
 
+METRICS = "GEOMLIB_STORE"  # environment variable: the folder of metrics that several processes share
 WEIGHTS = Path(__file__).parent / "weights"
 
 
@@ -23,6 +27,21 @@ def cache_folder() -> Path:
     if given := os.environ.get("GEOMLIB_CACHE"):
         return Path(given)
     return platformdirs.user_cache_path("geomlib", appauthor=False)
+
+
+def name_beside(path: Path) -> Path:
+    """A free name beside `path` for what shall take its place; what processes that were killed left there goes.
+
+    The name says whose it is; what belongs to another machine, on a shared file system, is left alone.
+    """
+    import psutil
+
+    mine = f".{path.name}-{socket.gethostname()}-"
+    for left in path.parent.glob(f"{glob.escape(mine)}*"):
+        owner = left.name.removeprefix(mine).partition("-")[0]
+        if not (owner.isdecimal() and psutil.pid_exists(int(owner))):
+            shutil.rmtree(left, ignore_errors=True)
+    return path.with_name(f"{mine}{os.getpid()}-{secrets.token_hex(4)}")
 
 
 @contextmanager

@@ -112,6 +112,7 @@ def consistency(
     shuffle_seed: int | None = None,
     *,
     noise_floor: Tensor | None = None,
+    use: Tensor | None = None,
     progress: Progress | None = None,
 ) -> Consistency:
     """Pearson correlation over ranks of `L_ij` with the target's eigenvalues, of the values and of their log10.
@@ -127,6 +128,8 @@ def consistency(
             `entries` compares the truncated tensors.
         shuffle_seed: pairs ranks at random (`entries` stays as it is).
         noise_floor: `(P,)`, in the place of the metrics' own; without one, eigenpairs have the floor 0.
+        use: `(P, P, k)`, ranks that the logarithm may take at all, as those that two networks have in common
+            (`ranks_above_floor`).
         progress: called with `(done, total)` after each source.
 
     Raises:
@@ -137,6 +140,8 @@ def consistency(
         noise_floor = metrics.noise_floor if isinstance(metrics, Metric) else torch.zeros(len(values))
     if noise_floor.shape != (len(values),):
         raise ValueError(f"noise_floor: expected shape ({len(values)},), got {tuple(noise_floor.shape)}")
+    if use is not None and use.shape != (len(values), *values.shape):
+        raise ValueError(f"use: expected shape {(len(values), *values.shape)}, got {tuple(use.shape)}")
     floor = noise_floor.to(values)[:, None]
     random = None if shuffle_seed is None else torch.Generator().manual_seed(shuffle_seed)
     parts = []
@@ -146,9 +151,11 @@ def consistency(
         if random is not None:
             order = torch.rand(row.shape, generator=random, dtype=torch.float32).argsort(-1)
             row = row.gather(-1, order.to(row.device))
-        use = (row > floor) & (values > floor)
-        statistics = agreement(values, row, use)
-        parts.append((statistics.linear, statistics.log, (~use).sum(-1), products))
+        taken = (row > floor) & (values > floor)
+        if use is not None:
+            taken &= use[index].to(taken.device)
+        statistics = agreement(values, row, taken)
+        parts.append((statistics.linear, statistics.log, (~taken).sum(-1), products))
         if progress:
             progress(index + 1, len(values))
     linear, logarithmic, left_out, products = (torch.stack(part).cpu() for part in zip(*parts, strict=True))
@@ -156,6 +163,15 @@ def consistency(
     for matrix in (linear, logarithmic, entries):
         matrix.fill_diagonal_(torch.nan)
     return Consistency(linear, logarithmic, left_out, entries)
+
+
+def ranks_above_floor(metrics: Metric) -> Tensor:
+    """Which ranks the logarithm of `consistency` takes, `(P, P, n)`: `L_ij` and eigenvalue above the target's floor.
+
+    Two networks are compared over the ranks that both have: `consistency(one, use=ranks_above_floor(other))`.
+    """
+    floor = metrics.noise_floor[:, None]
+    return (transfer(metrics) > floor) & (metrics.eigenvalues > floor)
 
 
 def _entry_correlation(products: Tensor, values: Tensor, vectors: Tensor) -> Tensor:

@@ -4,12 +4,18 @@ import dataclasses
 import json
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 
+import psutil
 import pytest
 from conftest import PAGES, ROOT, SETUP, write_notebook
 
+from geomlib import course
 from geomlib.book import build as book
 from geomlib.book import notebook, runner
 from geomlib.book import plan as plans
@@ -45,6 +51,54 @@ def toy_book(toy: Path) -> Path:
     return toy
 
 
+def test_the_first_edition_shows_what_is_there_and_the_last_one_all(
+    toy_book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = "import time\nfrom pathlib import Path\nwhile not Path('_build/html/index.html').exists(): time.sleep(0.1)"
+    write_notebook(toy_book, "late", SETUP, waits)
+    (toy_book / "_toc.yml").write_text(toc("book/executed/toy", "book/executed/late", "book/executed/execution_record"))
+    (toy_book / "book/index.md").write_text("# Landing\n")
+    monkeypatch.setattr("geomlib.book.site.FIRST_AFTER", 0)
+    first: list[str] = []
+
+    def say(line: str) -> None:
+        if "can be read" in line:
+            first.append(line)
+            pages = toy_book / "_build/html/book"
+            first.append((pages / "executed/late.html").read_text() + (pages / "index.html").read_text())
+            assert "being computed" not in (pages / "executed/toy.html").read_text()
+
+    page = book.build(say=say)
+    assert first[0].startswith("book: 1 of 2 pages") and "being computed" in first[1] and "still being made" in first[1]
+    pages = page.parent / "book"
+    assert "being computed" not in (pages / "executed/late.html").read_text()
+    assert "still being made" not in (pages / "index.html").read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_first_edition_ends_with_the_book_that_is_told_to_end(toy_book: Path, number: signal.Signals) -> None:
+    write_notebook(toy_book, "late", SETUP, "import time; time.sleep(600)")
+    (toy_book / "_toc.yml").write_text(toc("book/executed/toy", "book/executed/late", "book/executed/execution_record"))
+    code = "from geomlib.book import site; site.FIRST_AFTER = 0; from geomlib.cli import main; main()"
+    book_process = subprocess.Popen(
+        [sys.executable, "-c", code, "book"],
+        cwd=toy_book,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    limit = time.monotonic() + 120
+    while not list(toy_book.glob("_build/.*/log")) and time.monotonic() < limit:
+        time.sleep(0.2)
+    time.sleep(1)
+    processes = psutil.Process(book_process.pid).children(recursive=True)
+    assert any("jupyter_book" in " ".join(one.cmdline()) for one in processes)
+    book_process.send_signal(number)
+    book_process.wait(30)
+    assert not psutil.wait_procs(processes, timeout=10)[1], "all have ended"
+    assert not list(toy_book.glob("_build/*")) and not list(toy_book.glob("results/*/.*"))
+
+
 def test_book_is_built_once_and_a_failing_build_leaves_it(toy_book: Path) -> None:
     lines: list[str] = []
     page = book.build(say=lines.append)
@@ -52,7 +106,7 @@ def test_book_is_built_once_and_a_failing_build_leaves_it(toy_book: Path) -> Non
     assert page.is_file()
     lines.clear()
     book.build(say=lines.append)
-    assert lines == ["toy: unchanged", "book: building"]
+    assert lines == ["toy: unchanged", "book: unchanged"]
 
     before = page.read_bytes()
     (toy_book / "book/index.md").write_text("# Landing\n\n{numref}`no-such-figure`\n")
@@ -62,7 +116,7 @@ def test_book_is_built_once_and_a_failing_build_leaves_it(toy_book: Path) -> Non
     with pytest.raises(runner.NotebookError, match="ZeroDivisionError"):
         book.build(say=lines.append)
     assert page.read_bytes() == before
-    assert [path.name for path in (toy_book / "_build").iterdir()] == ["html"]
+    assert [path.name for path in (toy_book / "_build").glob("[!.]*")] == ["html"]
 
 
 def test_another_run_has_a_folder_of_its_own_and_what_does_not_apply_says_so(toy_book: Path) -> None:
@@ -136,5 +190,6 @@ def test_the_execution_record_says_what_a_page_is_about(toy: Path) -> None:
 
 def test_committed_book_runs_the_planned_experiments() -> None:
     assert {"metric_tensor", "top_eigenvectors", "anisotropy", "homogeneity"} <= set(PAGES)
-    assert set(PAGES) <= set(runner.experiments(ROOT)), "_toc.yml names a notebook that is not there"
-    assert all(notebook.read(ROOT / f"notebooks/{name}.ipynb")["cells"] for name in PAGES)
+    assert [path.stem for path in course.chapters(ROOT)] == [name for name in PAGES if name.startswith("course_")]
+    assert all(plans.source_of(ROOT, name).is_file() for name in PAGES), "_toc.yml names a notebook that is not there"
+    assert all(notebook.read(plans.source_of(ROOT, name))["cells"] for name in PAGES)

@@ -77,10 +77,11 @@ def test_sheets_hold_what_their_readers_may_see(path: Path, names: dict[tuple[st
     student = texts["student"]
     assert student.count(sheets.HOLE) == len(checked(source))
     secret = [cell["source"] for cell in source["cells"] if "solution" in sheets.tags(cell)]
-    secret += re.findall(r"BEGIN SOLUTION\n(.*?)\n *### END", "\n".join(c["source"] for c in source["cells"]), re.DOTALL)
+    code = "\n".join(cell["source"] for cell in source["cells"])
+    secret += re.findall(r"BEGIN SOLUTION\n(.*?)\n *### END", code, re.DOTALL)
     for one in secret:
         assert one.strip() not in student or len(one.strip()) < 12, one
-    hidden = re.findall(r"BEGIN HIDDEN TESTS\n(.*?)\n *### END", str([c["source"] for c in source["cells"]]), re.DOTALL)
+    hidden = re.findall(r"BEGIN HIDDEN TESTS\n(.*?)\n *### END", code, re.DOTALL)
     for one in hidden:
         assert one not in student
         assert one not in texts["solution"]
@@ -99,7 +100,14 @@ def test_a_chapter_has_what_the_course_promises(path: Path) -> None:
     assert numbers == [f"{path.stem.split('_')[1]}.{place}" for place in range(1, len(numbers) + 1)]
     reading, work = course.minutes(source)
     assert f"About {reading} minutes of text and {work} minutes of exercises" in text
-    for part in ("Questions\n", "You will be able to\n", "Builds on\n", "Key points", "**In the book.**", "**Sources.**"):
+    for part in (
+        "Questions\n",
+        "You will be able to\n",
+        "Builds on\n",
+        "Key points",
+        "**In the book.**",
+        "**Sources.**",
+    ):
         assert part in text, part
     assert "Misconception: " in text
     assert re.search(r"\{prf:(theorem|proposition)\}", text)
@@ -118,7 +126,11 @@ def test_minutes_follow_the_stated_rule() -> None:
         {"cell_type": "markdown", "metadata": {}, "source": "word " * 900},
         {"cell_type": "code", "metadata": {}, "source": "1"},
         {"cell_type": "markdown", "metadata": {"tags": ["exercise"]}, "source": ":::{exercise} 1.1, derive: a\n:::"},
-        {"cell_type": "markdown", "metadata": {"tags": ["exercise"]}, "source": ":::{exercise} 1.2, predict then run\n"},
+        {
+            "cell_type": "markdown",
+            "metadata": {"tags": ["exercise"]},
+            "source": ":::{exercise} 1.2, predict then run\n",
+        },
         {"cell_type": "code", "metadata": {"tags": ["check"]}, "source": "1"},
     ]
     assert course.minutes({"cells": cells}) == (15, 15)

@@ -1,15 +1,22 @@
 """Sweeps: what is in the store is the metric, what is killed or damaged is computed again, what differs is refused."""
 
+import importlib
 import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import geomlib
 from geomlib import sweep
+from geomlib.applications import controls
 from geomlib.sweep.store import Store
 
 G = geomlib.load_generator("sphere")
@@ -148,24 +155,106 @@ def test_bad_input_writes_nothing(tmp_path: Path) -> None:
         sweep.status(tmp_path / "notes" / "a.txt")
     with pytest.raises(FileNotFoundError, match="no store"):
         sweep.status(tmp_path / "nothing")
+    with pytest.raises(OSError, match="store: cannot write"):
+        run(tmp_path / "notes" / "a.txt" / "b.zarr")
+    with pytest.raises(OSError, match="store: cannot write"):
+        sweep.metrics(SHAPES, SHAPES.sample(1, seed=0), MSE, store=tmp_path / "notes" / "a.txt")
     assert [path.name for path in tmp_path.rglob("*")] == ["notes", "a.txt"]
 
 
+def test_what_a_killed_process_left_half_made_goes(tmp_path: Path) -> None:
+    store, host = tmp_path / "a.zarr", socket.gethostname()
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left, living, elsewhere = (
+        tmp_path / f".a.zarr-{name}-{pid}-00"
+        for name, pid in ((host, gone.pid), (host, os.getpid()), ("other", gone.pid))
+    )
+    for folder in (left, living, elsewhere):
+        folder.mkdir()
+    run(store)
+    assert living.exists() and elsewhere.exists() and not left.exists()
+
+
+SHAPES, MSE = geomlib.load_generator("shapes-biggan", "class"), geomlib.load_distance("mse")
+
+
 def test_notebooks_share_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = geomlib.metric_tensor(G, Z, D)
+    latents = SHAPES.sample(3, seed=5)
+    expected = geomlib.metric_tensor(SHAPES, latents, MSE)
     monkeypatch.setenv("GEOMLIB_STORE", str(tmp_path))
-    for latents in (Z[:4], Z):
-        metric = sweep.metrics(G, latents, D)
+    for count in (2, 3):
+        metric = sweep.metrics(SHAPES, latents[:count], MSE)
         for name in ("matrix", "eigenvalues", "eigenvectors", "noise_floor"):
-            assert torch.equal(getattr(metric, name), getattr(expected, name)[: len(latents)]), name
+            assert torch.equal(getattr(metric, name), getattr(expected, name)[:count]), name
+        assert metric.settings.items() <= expected.settings.items()
     monkeypatch.setattr("geomlib.sweep.task.metric_tensor", None)
-    assert torch.equal(sweep.metrics(G, Z.flip(0), D).matrix, expected.matrix.flip(0))
+    assert torch.equal(sweep.metrics(SHAPES, latents.flip(0), MSE).matrix, expected.matrix.flip(0))
+
+
+@pytest.mark.parametrize("harmed", ["zarr.json", "eigenvalues/zarr.json", "matrix/c/0/0/0", "state/c/0"])
+def test_a_damaged_shared_metric_is_computed_again(tmp_path: Path, harmed: str) -> None:
+    latents = SHAPES.sample(1, seed=5)
+    first = sweep.metrics(SHAPES, latents, MSE, store=tmp_path)
+    [path] = tmp_path.glob(f"*/*.zarr/{harmed}")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert torch.equal(sweep.metrics(SHAPES, latents, MSE, store=tmp_path).matrix, first.matrix)
+
+
+def test_controls_of_other_options_share_nothing(tmp_path: Path) -> None:
+    """Two networks of one state and one name that differ in an option of their generator."""
+    kept = []
+    for truncation in (1.0, 0.5):
+        generator = geomlib.load_generator("shapes-stylegan2", "z", truncation=truncation)
+        control = controls.shuffled(generator, seed=0)
+        metric = sweep.metrics(control, generator.sample(1, seed=0), MSE, store=tmp_path)
+        assert torch.equal(metric.matrix, geomlib.metric_tensor(control, generator.sample(1, seed=0), MSE).matrix)
+        kept.append(metric.matrix)
+    assert not torch.allclose(*kept)
+
+
+@pytest.mark.parametrize("by_hand", ["generator", "distance"])
+def test_nothing_is_kept_of_what_has_no_source(tmp_path: Path, by_hand: str) -> None:
+    generator, distance = (G, MSE) if by_hand == "distance" else (geomlib.Generator(nn.Tanh().eval(), 2, None), D)
+    sweep.metrics(generator, Z[:1, :2], D if by_hand == "distance" else distance, store=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+FACTORY = """
+import geomlib, json, settings
+from torch import nn
+def make():
+    net = nn.Sequential(nn.Linear(2, 12), nn.Flatten(), nn.Unflatten(1, (3, 2, 2))).eval()
+    for value in net.parameters():
+        nn.init.constant_(value, 0.5)
+    scale = json.load(open("scale.json")) * settings.scale
+    return geomlib.Generator(net, 2, output_range=(-scale, scale), clamp=False, default_distance="mse")
+"""
+
+
+@pytest.mark.parametrize("changed", [("scale.json", "2.0"), ("settings.py", "scale = 3.0")])
+def test_a_setting_of_a_factory_is_part_of_what_a_metric_rests_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: tuple[str, str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name, text in {"mine.py": FACTORY, "scale.json": "1.0", "settings.py": "scale = 1.0"}.items():
+        Path(name).write_text(text)
+    before = sweep.metrics(geomlib.load_generator("mine.py:make"), torch.ones(1, 2), MSE, store="kept")
+    Path(changed[0]).write_text(changed[1])
+    monkeypatch.delitem(sys.modules, "settings")
+    importlib.invalidate_caches()
+    shutil.rmtree("__pycache__", ignore_errors=True)
+    after = sweep.metrics(geomlib.load_generator("mine.py:make"), torch.ones(1, 2), MSE, store="kept")
+    factor = {"scale.json": 4.0, "settings.py": 9.0}[changed[0]]
+    assert torch.allclose(before.matrix, factor * after.matrix)
 
 
 def test_a_shared_metric_that_fails_names_its_position(tmp_path: Path) -> None:
-    generator = geomlib.Generator(broken, 2, output_range=None, name="broken")
+    latents = SHAPES.sample(2, seed=0)
+    latents[1] = 1e30
     with pytest.raises(FloatingPointError, match="position 1"):
-        sweep.metrics(generator, torch.tensor([[1.0, 2.0], [101.0, 2.0]]), D, store=tmp_path)
+        sweep.metrics(SHAPES, latents, MSE, store=tmp_path)
 
 
 def test_workers_of_a_cluster_give_the_same_bits(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.spectral_norm import SpectralNorm
 
@@ -33,13 +34,15 @@ from geomlib.generators.architectures.pgan import ScaledLayer
 from geomlib.generators.architectures.spectral import SpectralLayer
 from geomlib.generators.interface import Generator
 from geomlib.generators.latents import latents_for
-from geomlib.metric import Metric, metric_tensor
+from geomlib.metric import Metric
+from geomlib.sweep import metrics
 
 logger = logging.getLogger(__name__)
 
 _POWER_STEPS = 30
 # Passes with batch statistics until running ones that move by a tenth have forgotten all but 0.5 % of their start.
 _PASSES, _BATCH = 50, 16
+_DCGAN_DEVIATION = 0.02
 
 
 def contrast(generator: Generator, seed: int, count: int = 100) -> float:
@@ -63,14 +66,14 @@ def one_of_each(
     """One control of each kind that the book shows, "shuffled" and "untrained", with its metric at `latents` `(P, n)`.
 
     A control whose images are not finite, or that has no metric, is left out, and so are all where the generator has no
-    weights. `progress(kind)` gives what `metric_tensor` takes.
+    weights. `progress(kind)` gives what `sweep.metrics` takes.
     """
     controls = {}
     for kind, make in (("shuffled", shuffled), ("untrained", reinitialised)) if generator.weights_hash else ():
         try:
             control = make(generator, seed)
             report = progress(kind) if progress else None
-            controls[kind] = control, metric_tensor(control, latents, distance, progress=report)
+            controls[kind] = control, metrics(control, latents, distance, progress=report)
         except (ValueError, FloatingPointError) as error:
             logger.warning("%s: the control %r is left out: %s", generator.name, kind, error)
     return controls
@@ -143,8 +146,46 @@ def reinitialised(generator: Generator, seed: int) -> Generator:
             _initialise(module)
         network.to(generator.device)
 
+    return _calibrated(generator, "untrained", seed, reset)
+
+
+@isolated()
+def initialised_as_dcgan(generator: Generator, seed: int) -> Generator:
+    """A DCGAN before any training, initialised as its authors do (Radford et al. 2016, section 4).
+
+    Weights of convolutions are normal of mean 0 and deviation 0.02, gains of batch norms normal of mean 1 and deviation
+    0.02, as in the tutorial of PyTorch, biases 0; running statistics are those of 50 batches, as in `reinitialised`.
+
+    Raises:
+        ValueError: the generator is no `nn.Module`, or not of convolutions and batch norms alone.
+    """
+
+    def reset(network: nn.Module, random: torch.Generator) -> None:
+        for module in network.modules():
+            own = dict(module.named_parameters(recurse=False))
+            if own and not isinstance(module, _ConvNd | _BatchNorm):
+                raise ValueError(
+                    f"generator: expected convolutions and batch norms alone, as in a DCGAN; {generator.name} has a "
+                    f"{type(module).__name__}"
+                )
+            for name, parameter in own.items():
+                if name == "bias":
+                    parameter.zero_()
+                    continue
+                noise = torch.randn(parameter.shape, generator=random, dtype=torch.float64).to(parameter.device)
+                parameter.copy_(float(isinstance(module, _BatchNorm)) + _DCGAN_DEVIATION * noise)
+            if isinstance(module, _BatchNorm):
+                module.reset_running_stats()
+
+    return _calibrated(generator, "untrained, N(0, 0.02)", seed, reset)
+
+
+def _calibrated(
+    generator: Generator, label: str, seed: int, change: Callable[[nn.Module, torch.Generator], None]
+) -> Generator:
+    """A control whose batch norms have the statistics of the network as it is made."""
     with torch.random.fork_rng([generator.device] if generator.device.type == "cuda" else []), torch.no_grad():
-        control = _control(generator, "untrained", seed, reset)
+        control = _control(generator, label, seed, change)
         assert isinstance(control.module, nn.Module)
         norms = [part for part in control.module.modules() if isinstance(part, _BatchNorm)]
         momenta = [norm.momentum for norm in norms]
@@ -174,6 +215,7 @@ def _control(
     control.module = copy.deepcopy(generator.module)
     # Nothing known of the original may pass for the control's: how to load it, what its weights are.
     control.name, control.spec = f"{generator.name}, {label} (seed {seed})", None
+    control.control_of = generator.spec
     vars(control).pop("weights_hash", None)
     network = control.network
     assert isinstance(network, nn.Module)

@@ -1,31 +1,25 @@
 """Builds the Jupyter Book from executed notebooks; a build that fails leaves the earlier book as it was."""
 
-import html
 import json
 import re
 import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import chdir
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from geomlib import course
-from geomlib.book import notebook, runner
-from geomlib.book.plan import DEFAULT_GENERATOR, FALLBACK, comparisons, run_of
+from geomlib.book import notebook, runner, site
+from geomlib.book.plan import DEFAULT_GENERATOR, FALLBACK, comparisons, run_of, source_of
 from geomlib.book.run import Answers
+from geomlib.book.site import BookError
 from geomlib.generators import archives
 from geomlib.generators.packaged import PACKAGED, is_here
 
 EXECUTED = Path("book") / "executed"
 RECORD = "execution_record"
 LEADING = "interpretable_axes"  # its pictures come first on the landing page
-
-
-class BookError(RuntimeError):
-    """The book could not be built; the message holds what Sphinx warned of."""
 
 
 def pages(root: Path) -> list[str]:
@@ -68,17 +62,23 @@ def build(
     with chdir(root):
         answers: Answers = {}
         plans = [runner.make_plan(root, name, settings, {}, answers) for name in pages(root)]
+        plans.sort(key=lambda plan: plan.source.parent.name == course.FOLDER)  # what the landing page shows comes first
         further = [
             plan for plan in comparisons(root, str(settings.get("profile") or "quick"), answers) if _is_here(plan, say)
         ]
         run = run_of(settings, answers)
         is_default = run == run_of({key: one for key, one in settings.items() if key == "default_generator"}, answers)
-    folders = runner.run_plans(root, [*plans, *further], force=force, threads=threads, say=say)[: len(plans)]
-    with chdir(root):
-        collect(folders, about=run.network)
-        say("book: building")
         place = Path("_build") / ("html" if is_default else f"{run.name}/html")
-        _render(place, banner)
+        folders = [plan.folder for plan in plans]
+        gather = partial(_collect_unfinished, all_folders=folders, about=run.network)
+        with site.Preview(place, folders, gather, say) as preview:
+            runner.run_plans(root, [*plans, *further], force=force, threads=threads, say=say, finished=preview.offer)
+        collect(folders, about=run.network)
+        if site.is_current(place, banner):
+            say("book: unchanged")
+        else:
+            say("book: building")
+            site.render(place, banner)
     return root / place / "index.html"
 
 
@@ -134,6 +134,16 @@ def collect(folders: Sequence[Path], about: str = "") -> None:
     manifests = [json.loads((folder / "manifest.json").read_text(encoding="utf-8")) for folder in folders]
     EXECUTED.mkdir(parents=True, exist_ok=True)
     (EXECUTED / f"{RECORD}.md").write_text(execution_record(manifests), encoding="utf-8", newline="\n")
+
+
+def _collect_unfinished(folders: Sequence[Path], all_folders: Sequence[Path], about: str) -> None:
+    """The same of what is finished, with a page for each of the others that says that it is not."""
+    collect(folders, about)
+    for folder in set(all_folders) - set(folders):
+        cells = notebook.read(source_of(Path(), folder.name))["cells"]
+        title = next((line for cell in cells for line in "".join(cell["source"]).splitlines() if line[:2] == "# "), "")
+        text = f"{title or f'# {folder.name}'}\n\nThis page is being computed.\n"
+        (EXECUTED / f"{folder.name}.md").write_text(text, encoding="utf-8", newline="\n")
 
 
 def _highlights(folders: Sequence[Path]) -> str:
@@ -207,40 +217,3 @@ def execution_record(manifests: Sequence[Mapping[str, Any]]) -> str:
             "",
         ]
     )
-
-
-def _render(place: Path, banner: str = "") -> None:
-    """Build into a folder of its own and swap it in; a banner stands on every page."""
-    import yaml
-
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".", dir=place.parent) as staging:
-        config = yaml.safe_load(Path("_config.yml").read_text(encoding="utf-8"))
-        if banner:
-            options = config["sphinx"]["config"].setdefault("html_theme_options", {})
-            options["announcement"] = html.escape(banner)
-        settings = Path(staging) / "config.yml"
-        settings.write_text(yaml.safe_dump(config), encoding="utf-8")
-        start = "from jupyter_book.cli.main import main; main()"  # this environment's, whatever the PATH holds
-        command = [sys.executable, "-c", start, "build", ".", "--config", str(settings), "--path-output", staging]
-        sphinx = subprocess.run(
-            [*command, "-W", "-n", "--keep-going"], capture_output=True, text=True, encoding="utf-8", check=False
-        )
-        if sphinx.returncode:
-            lines = notebook.ESCAPES.sub("", sphinx.stdout + sphinx.stderr).splitlines()
-            errors = [line for line in lines if re.search("WARNING|ERROR|rror:", line)] or lines[-20:]
-            raise BookError("the book was not built; the earlier one, if any, is as it was\n" + "\n".join(errors))
-        _drop_fonts(Path(staging) / "_build" / "html")
-        earlier = Path(staging) / "earlier"
-        if place.exists():
-            place.rename(earlier)
-        (Path(staging) / "_build" / "html").rename(place)
-
-
-def _drop_fonts(site: Path) -> None:
-    """A browser that opens a page from the disk blocks icon fonts and complains; a script draws the icons anyway."""
-    for page in site.rglob("*.html"):
-        text = page.read_text(encoding="utf-8")
-        page.write_text(re.sub(r'<link rel="preload" as="font"[^>]*>\n?', "", text), encoding="utf-8", newline="\n")
-    for style in site.glob("_static/vendor/fontawesome/*/css/all.min.css"):
-        style.write_text(re.sub(r"@font-face\{[^}]*\}", "", style.read_text(encoding="utf-8")), encoding="utf-8")

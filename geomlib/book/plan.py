@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from geomlib import course
 from geomlib._files import sha256
 from geomlib._literals import generator_options, options_text
-from geomlib import course
 from geomlib.book import notebook, parameters, provenance
 from geomlib.book.run import Answers, Run, describe, finished
 from geomlib.generators.packaged import is_here
@@ -84,6 +84,7 @@ class Plan:
         resolved = {key: getattr(self.run, key) for key in ("space", "distance") if not self.parameters.get(key)}
         named = self.parameters | {key: value for key, value in resolved.items() if key in self.parameters}
         parts += [json.dumps(part, sort_keys=True) for part in (named, self.sources(), provenance.versions())]
+        parts.append(self.run.evidence)
         for module in modules:
             parts += [module.relative_to(package).as_posix(), module.read_bytes()]
         return provenance.digest(parts)

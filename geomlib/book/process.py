@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from geomlib._files import sha256
+from geomlib._files import METRICS, name_beside, sha256
 from geomlib.book import notebook, provenance
 from geomlib.book.plan import Plan
 from geomlib.findings.results import PROGRESS_FILE
 
 Say = Callable[[str], None]
+KEPT = ("results", "metrics")  # where the metrics lie that all notebooks share, unless the environment says otherwise
 PATIENCE = 5  # seconds that a process has to end when it is told to
 
 
@@ -80,8 +81,8 @@ def execute(root: Path, plan: Plan, threads: int, say: Say, stop: threading.Even
 @contextlib.contextmanager
 def _staging(final: Path) -> Iterator[Path]:
     """A new folder that takes the place of ``final`` when the block ends well, and vanishes when it does not."""
-    staging = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
-    staging.chmod(0o755)
+    staging = name_beside(final)
+    staging.mkdir()
     try:
         yield staging
         earlier = staging.with_name(staging.name + "-earlier")
@@ -99,6 +100,7 @@ def _in_own_process(request: dict[str, Any], scratch: Path, threads: int, say: S
     request_file.write_text(json.dumps(request), encoding="utf-8")
     environment = os.environ | {
         PROGRESS_FILE: str(progress),
+        METRICS: os.environ.get(METRICS) or str(Path(request["root"], *KEPT)),
         "IPYTHONDIR": str(scratch / "ipython"),  # no one's start-up files
         "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, not one that a user registered
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # a warning that would land in the notebook
@@ -112,23 +114,39 @@ def _in_own_process(request: dict[str, Any], scratch: Path, threads: int, say: S
             command, stdout=stream, stderr=stream, env=environment, cwd=request["root"], start_new_session=True
         )
         shown, last = "", 0.0
-        try:
-            while process.poll() is None:
-                if stop.wait(0.1):
-                    raise StoppedError("ended before it was done")
-                text = progress.read_text(encoding="utf-8") if progress.is_file() else ""
-                if text and text != shown and time.monotonic() - last > 5:
-                    shown, last = text, time.monotonic()
-                    say(text)
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                try:
-                    process.wait(PATIENCE)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+
+        def tell() -> None:
+            nonlocal shown, last
+            text = progress.read_text(encoding="utf-8") if progress.is_file() else ""
+            if text and text != shown and time.monotonic() - last > 5:
+                shown, last = text, time.monotonic()
+                say(text)
+
+        attend(process, stop, tell)
     return log.read_text(encoding="utf-8", errors="replace")
+
+
+def attend(
+    process: "subprocess.Popen[Any]", stop: threading.Event, meanwhile: Callable[[], None] = lambda: None
+) -> None:
+    """Wait until a process ends, and end it when `stop` is set or whatever else happens here.
+
+    Raises:
+        StoppedError: `stop` was set.
+    """
+    try:
+        while process.poll() is None:
+            if stop.wait(0.1):
+                raise StoppedError("ended before it was done")
+            meanwhile()
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _manifest(root: Path, plan: Plan, threads: int, record: dict[str, Any]) -> dict[str, Any]:

@@ -11,10 +11,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from geomlib._literals import generator_options
 from geomlib.book import provenance
+
+if TYPE_CHECKING:
+    from geomlib.generators import Generator
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Run:
         usual: Whether the distance is the generator's own.
         profile: Profile of the parameters.
         sources: Generator, weights and distance as `load_generator` and `load_distance` take them.
+        evidence: Hash of the weights and of the behaviour of what a factory made, which its files do not show; empty
+            for the networks of the catalogue, whose files do.
     """
 
     network: str
@@ -38,6 +43,7 @@ class Run:
     usual: bool
     profile: str
     sources: tuple[str, str, str]
+    evidence: str = ""
 
     @property
     def name(self) -> str:
@@ -56,10 +62,11 @@ class Answer(NamedTuple):
 
     space: str
     distance: str
+    evidence: str = ""
 
 
-# By source, weights, space and options of a generator.
-Answers = dict[tuple[str, str, str, str], Answer]
+# By source, weights, space and options of a generator, and by distance.
+Answers = dict[tuple[str, str, str, str, str], Answer]
 
 
 def describe(
@@ -82,7 +89,7 @@ def describe(
     """
     if weights and not Path(weights).is_file():
         raise FileNotFoundError(f"weights: no file {weights}")
-    key = (generator, weights, space, options)
+    key = (generator, weights, space, options, distance)
     if key not in answers:
         answers[key] = _ask(*key)
     own = answers[key]
@@ -94,23 +101,24 @@ def describe(
         usual=_source_part(distance or own.distance) == _source_part(own.distance),
         profile=profile,
         sources=(generator, weights, distance or own.distance),
+        evidence=own.evidence,
     )
 
 
-def _ask(generator: str, weights: str, space: str, options: str) -> Answer:
+def _ask(generator: str, weights: str, space: str, options: str, distance: str) -> Answer:
     """Space and default distance: of a network of the catalogue from its tables, of any other from the network made."""
     from geomlib._checks import check_choice
     from geomlib.generators.catalogue import load_generator
     from geomlib.generators.known import known_defaults
 
     listed = known_defaults(generator)
-    if listed:
+    if listed and ":" not in distance:
         check_choice("space", space or listed.spaces[0], listed.spaces)
         return Answer(space or listed.spaces[0], listed.distance)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # a factory may print; a command's output stays its own
             made = load_generator(generator, space, weights or None, **generator_options(options))
-            return Answer(made.space, made.default_distance)
+            return Answer(made.space, made.default_distance, _evidence(made, distance or made.default_distance))
     except (Exception, SystemExit) as error:  # whatever the code of others does
         line = (str(error).strip().splitlines() or [""])[0]
         if isinstance(error, FileNotFoundError):
@@ -118,6 +126,17 @@ def _ask(generator: str, weights: str, space: str, options: str) -> Answer:
         if not line.startswith(("generator:", "space:", "options")):
             line = f"generator: {generator} failed with {type(error).__name__}: {line}"
         raise ValueError(line) from error
+
+
+def _evidence(generator: "Generator", distance: str) -> str:
+    """Hash of weights and behaviour; a network or distance that fails has none: the notebook will say how it fails."""
+    from geomlib.distances import load_distance
+    from geomlib.sweep.fingerprint import behaviour
+
+    seen = ""
+    with contextlib.suppress(Exception):  # whatever the code of others does
+        seen = behaviour(generator, load_distance(distance) if ":" in distance else None)
+    return provenance.digest([generator.weights_hash, seen])
 
 
 def finished(folder: str | Path, profile: str, experiment: str) -> Iterator[tuple[Run, Path]]:

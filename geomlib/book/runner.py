@@ -7,7 +7,7 @@ A run is a folder ``results/<run>/<experiment>/`` (see `run.Run.name`) with the 
 import contextlib
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -77,13 +77,19 @@ def run(
 
 
 def run_plans(
-    root: Path, plans: Sequence[Plan], *, force: bool = False, threads: int = 1, say: Say = print
+    root: Path,
+    plans: Sequence[Plan],
+    *,
+    force: bool = False,
+    threads: int = 1,
+    say: Say = print,
+    finished: Callable[[Path], None] = lambda folder: None,
 ) -> list[Path]:
     """Run the stale ones of several plans, as many at a time as there are cores for; returns their folders.
 
     Each notebook computes with `threads` threads whatever runs beside it, so that its numbers do not depend on that; on
     a GPU one notebook runs at a time. Notebooks that read the results of others come after these. Of plans with one
-    folder the first counts.
+    folder the first counts. `finished` is told the folder of each plan whose results are there, as soon as they are.
 
     Raises:
         ValueError: notebooks that read each other in a circle; nothing has run then.
@@ -99,19 +105,24 @@ def run_plans(
             for plan, skip in zip(stage, current, strict=True):
                 if skip:
                     say(f"{plan.label}: unchanged")
+                    finished(plan.folder)
             stale = [plan for plan, skip in zip(stage, current, strict=True) if not skip]
             on_processor = all(str(plan.parameters.get("device", "cpu")) == "cpu" for plan in stale)
-            _run_stage(root, stale, threads, (os.cpu_count() or 1) // threads if on_processor else 1, say)
+            at_once = (os.cpu_count() or 1) // threads if on_processor else 1
+            _run_stage(root, stale, threads, at_once, say, finished)
     return [root / plan.folder for plan in plans]
 
 
-def _run_stage(root: Path, plans: Sequence[Plan], threads: int, at_once: int, say: Say) -> None:
+def _run_stage(
+    root: Path, plans: Sequence[Plan], threads: int, at_once: int, say: Say, finished: Callable[[Path], None]
+) -> None:
     if plans:  # the list of fonts is made here where it is missing: in a notebook, its warning would stand on the page
         import matplotlib.font_manager  # noqa: F401
 
     def one(plan: Plan) -> None:
         say(f"{plan.label}: running")
         say(f"{plan.label}: done in {execute(root, plan, threads, say, stop):.1f} s")
+        finished(plan.folder)
 
     stop = threading.Event()
     with ThreadPoolExecutor(max(1, at_once)) as pool:

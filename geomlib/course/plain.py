@@ -33,12 +33,17 @@ def plain(text: str, names: Names) -> str:
     """Directives become quoted paragraphs with a heading, roles become words.
 
     Args:
-        text: MyST as the chapters use it: directives between colons, one inside another with more colons.
+        text: MyST as the chapters use it: directives between colons, one inside another with fewer colons.
         names: see `names_in`; a target that is not there is shown as it is.
 
     Raises:
         ValueError: a directive that has no name here.
     """
+    return _ROLE.sub(lambda found: _word(found[1], found[2], names), _quoted(text)).strip()
+
+
+def _quoted(text: str) -> str:
+    """The text without directives, those inside others included."""
 
     def quote(found: re.Match[str]) -> str:
         _, kind, title, _, body = found.groups()
@@ -47,13 +52,10 @@ def plain(text: str, names: Names) -> str:
         called = _CALLED[kind]
         words = f"{called} ({title})" if called and title else called or title
         end = " ∎" if kind == "prf:proof" else ""
-        lines = f"**{words}.** {body.strip()}{end}".splitlines()
+        lines = f"**{words}.** {_quoted(body)}{end}".splitlines()
         return "\n".join(f"> {line}".rstrip() for line in lines)
 
-    text += "" if text.endswith("\n") else "\n"
-    while _DIRECTIVE.search(text):
-        text = _DIRECTIVE.sub(quote, text)
-    return _ROLE.sub(lambda found: _word(found[1], found[2], names), text).strip()
+    return _DIRECTIVE.sub(quote, text.strip() + "\n").strip()
 
 
 def _word(role: str, content: str, names: Names) -> str:

@@ -8,8 +8,8 @@ A source is a notebook whose cells say by a tag what they are:
 - `check`: code that raises `AssertionError` and says which property fails; what stands between
   ``### BEGIN HIDDEN TESTS`` and ``### END HIDDEN TESTS`` is for graders
 - `solution`: the answer in words
-- `wrong` (a raw cell): an answer that is to be expected and wrong; its first line says what is wrong, the rest takes the
-  place of the solution
+- `wrong` (a raw cell): an answer that is to be expected and wrong; its first line says what is wrong, the rest takes
+  the place of the solution
 - `page`: only for the book, as the gates that fold a solution
 """
 
@@ -31,12 +31,12 @@ _SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTI
 _HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS\n(.*?)^[ \t]*### END HIDDEN TESTS\n?", re.MULTILINE | re.DOTALL)
 _LABEL = re.compile(r"^:label: (\S+)", re.MULTILINE)
 # A class may work where geomlib is not: on Colab, or on a fresh laptop.
-_INSTALL = '''\
+_INSTALL = """\
 # Brings geomlib where it is missing, as on Colab; anywhere else this cell does nothing.
 import importlib.util
 
 if importlib.util.find_spec("geomlib") is None:
-    %pip install --quiet "{package}" matplotlib seaborn'''
+    %pip install --quiet "{package}" matplotlib seaborn"""
 
 
 def chapters(root: Path) -> list[Path]:

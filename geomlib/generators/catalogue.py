@@ -22,6 +22,7 @@ from geomlib.generators.archives import local_path as packaged_path
 from geomlib.generators.archives import packaged_state
 from geomlib.generators.checkpoints import load_state, read_state
 from geomlib.generators.download import local_path
+from geomlib.generators.imported import own_files
 from geomlib.generators.interface import Generator
 from geomlib.generators.known import ANALYTIC, EMBEDDED, card
 from geomlib.generators.packaged import PACKAGED, Packaged
@@ -85,7 +86,9 @@ def _factory(value: Any, spec: str, what: str) -> Callable[..., Any]:
 
 
 def source_files(spec: str, weights: str = "", what: str = "generator") -> list[Path]:
-    """The files that a generator or distance is made from, besides geomlib's own modules.
+    """The files that a generator or distance is made from, besides geomlib's own modules and installed packages.
+
+    Of a factory those are its module and all that it imports; the weights that it reads itself are not known here.
 
     Raises:
         FileNotFoundError: a packaged or published generator that is not in the cache.
@@ -96,8 +99,7 @@ def source_files(spec: str, weights: str = "", what: str = "generator") -> list[
         files = [local_path(spec)]
     if spec in PACKAGED and not weights:
         files = [packaged_path(spec)]
-    source = spec.rpartition(":")[0]
-    return [*files, Path(source)] if source.endswith(".py") else files
+    return [*files, *own_files(spec.rpartition(":")[0])] if ":" in spec else files
 
 
 def _embedded(name: str, space: str, weights: str | Path | None, options: dict[str, Any]) -> Generator:

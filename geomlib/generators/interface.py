@@ -61,6 +61,7 @@ class Generator:
 
     checkpoint: str = ""  # SHA-256 of the file that `load_generator` handed to a factory
     spec: dict[str, Any] | None = None  # `load_generator(**spec)` builds it anew; None where it was made by hand
+    control_of: dict[str, Any] | None = None  # the `spec` of the generator that this one is a control of
 
     def __init__(
         self,

@@ -1,6 +1,5 @@
 """Sweeps: metrics at many latents in a store that outlives whatever is killed."""
 
-from geomlib.sweep.run import Status, metrics, run, status
-from geomlib.sweep.store import State
+import lazy_loader
 
-__all__ = ["State", "Status", "metrics", "run", "status"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -26,18 +26,19 @@ Fingerprint = Mapping[str, str]
 def fingerprint(generator: Generator, distance: Distance, **settings: Any) -> dict[str, str]:
     """The fields that decide a metric at any latent: network, weights, distance, settings, code, versions, threads.
 
-    A generator or distance made by hand, which no `spec` describes, is known by its name and weights alone: whoever
-    changes its code must give it another name, or another store.
+    What no hash of a file or of weights shows, such as a setting that a factory reads, shows in `behaviour`.
 
     Raises `FileNotFoundError` for a source file that is gone.
     """
+    origin = generator.spec or generator.control_of
     return {
-        "generator": _spec(generator.spec, generator.name),
+        "generator": _text(origin, generator.name) + (f", {generator.name}" if generator.control_of else ""),
         "space": generator.space,
-        "generator source": _sources(generator.spec, "generator"),
+        "generator source": _sources(origin, "generator"),
         "weights": generator.weights_hash,
-        "distance": _spec(distance.spec, distance.name),
+        "distance": _text(distance.spec, distance.name),
         "distance source": _sources(distance.spec, "distance"),
+        "behaviour": behaviour(generator, distance),
         **{name: str(value) for name, value in settings.items()},
         "dtype": str(generator.dtype).removeprefix("torch."),
         "device": generator.device.type,
@@ -45,6 +46,22 @@ def fingerprint(generator: Generator, distance: Distance, **settings: Any) -> di
         "geomlib": numerics_hash(),
         **{name: _version(name) for name in PACKAGES},
     }
+
+
+@torch.no_grad()
+def behaviour(generator: Generator, distance: Distance | None = None) -> str:
+    """What generator and distance give at two fixed latents, as a few digits; "random" where that changes by itself.
+
+    So rounded that another order of the same sums does not show.
+    """
+    if not generator.deterministic:
+        return "random"
+    first, second = (generator(latent[None]) for latent in generator.sample(2, seed=0))
+    both = torch.cat([first, second]).flatten().double().cpu()
+    weights = torch.randn(len(both), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    seen = [both @ weights / len(both) ** 0.5, both.norm() / len(both) ** 0.5]
+    seen += [] if distance is None else [distance(first, second).double().sum()]
+    return " ".join(f"{float(value):.4e}" for value in seen)
 
 
 def latents_hash(latents: Tensor) -> str:
@@ -70,7 +87,7 @@ def numerics_hash() -> str:
     return total.hexdigest()
 
 
-def _spec(spec: Mapping[str, Any] | None, name: str) -> str:
+def _text(spec: Mapping[str, Any] | None, name: str) -> str:
     return json.dumps(spec, sort_keys=True, default=str) if spec else f"made by hand: {name}"
 
 

@@ -1,24 +1,17 @@
-"""Metrics at many latents, one at a time, into a store: what is there is read, the rest is computed and kept."""
+"""Metrics at a list of latents, one at a time, into a store: what is there is left, the rest is computed and kept."""
 
-import hashlib
-import json
 import logging
-import os
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from geomlib._checks import check_finite, check_matrix
-from geomlib._progress import Progress
+from geomlib._progress import Count, Progress
 from geomlib.distances import Distance
 from geomlib.generators import Generator
-from geomlib.metric import Metric, metric_tensor
 from geomlib.sweep.cluster import spread
 from geomlib.sweep.fingerprint import latents_hash
 from geomlib.sweep.store import Layout, State, Store
@@ -28,8 +21,6 @@ if TYPE_CHECKING:
     import xarray
 
 logger = logging.getLogger(__name__)
-
-KEPT = "GEOMLIB_STORE"  # environment variable: a folder of metrics that several processes share
 
 
 @dataclass(frozen=True)
@@ -118,7 +109,7 @@ def run(
     again = {State.MISSING, State.DAMAGED} | ({State.FAILED} if retry_failed else set())
     mine = range(first, len(latents), shards)
     left = [position for position in mine if kept.state(position) in again]
-    count_done = _Count(len(mine) - len(left), len(mine), progress)
+    count_done = Count(len(mine) - len(left), len(mine), progress)
     if client is None:
         for position in left:
             fill(kept, position, task, generator, distance)
@@ -145,82 +136,3 @@ def status(store: str | Path) -> Status:
     )
     seconds = float(np.nansum(kept.array("seconds")[:])) if not damaged else float("nan")
     return Status(len(states), done, failed, missing, damaged, seconds, kept.size())
-
-
-def metrics(
-    generator: Generator,
-    latents: Tensor,
-    distance: Distance,
-    *,
-    store: str | Path | None = None,
-    progress: Progress | None = None,
-) -> Metric:
-    """`metric_tensor` at each of `latents` `(P, n)`, through a store that several processes share and that grows.
-
-    In the folder `store` (by default the one that the environment variable GEOMLIB_STORE names; without one nothing is
-    kept) each latent has a store of its own, under the hash of what the metric rests on and of its values.  What
-    another process is just computing is left to it, and read when it is there.
-
-    Raises as `metric_tensor`.
-    """
-    place = store or os.environ.get(KEPT)
-    if not place:
-        return metric_tensor(generator, latents, distance, progress=progress)
-    import filelock
-
-    check_matrix("latents", latents, generator.latent_dim)
-    task = Task(None, "pullback", None, None, "full")
-    basis = rests_on(generator, distance, task)
-    folder = Path(place) / _name(generator.name, basis)
-    folder.mkdir(parents=True, exist_ok=True)
-    layout = Layout(1, generator.latent_dim, generator.latent_dim, matrix=True)
-    values: dict[int, dict[str, Any]] = {}
-    count = _Count(0, len(latents), progress)
-    for wait in (False, True):  # first what nobody is at work on, then what somebody was
-        for position in [index for index in range(len(latents)) if index not in values]:
-            latent = latents[position][None].to(generator.dtype)
-            key = latents_hash(latent)
-            try:
-                with filelock.FileLock(folder / f".{key[:32]}.lock", timeout=-1 if wait else 0):
-                    kept = Store.at(folder / f"{key[:32]}.zarr", latent, layout, basis | {"latents": key})
-                    found = kept.whole(0)
-                    if found is None:
-                        kept.write(0, _at(position, task, generator, distance, latent[0]))
-                    values[position] = kept.read(0) if found is None else found
-            except filelock.Timeout:
-                continue
-            count.one_more()
-    parts = {
-        name: torch.from_numpy(np.stack([values[index][name] for index in range(len(latents))])) for name in _PARTS
-    }
-    settings = {key: basis[key] for key in ("method", "precision", "dtype", "device")}
-    return Metric(**parts, settings=settings | {"tile": str(int(values[0]["tile"]))})
-
-
-_PARTS = ("matrix", "eigenvalues", "eigenvectors", "noise_floor")
-
-
-def _at(position: int, task: Task, generator: Generator, distance: Distance, latent: Tensor) -> dict[str, Any]:
-    """The values at one of several positions, whose number errors name."""
-    try:
-        return task.values(generator, distance, latent, True)
-    except (FloatingPointError, ValueError) as error:
-        raise type(error)(str(error).replace("at position 0", f"at position {position}")) from error
-
-
-def _name(generator: str, basis: Mapping[str, str]) -> str:
-    """A folder for all metrics that rest on the same."""
-    words = re.sub(r"[^A-Za-z0-9._-]+", "-", generator).strip("-.")[:40]
-    return f"{words}-{hashlib.sha256(json.dumps(dict(basis), sort_keys=True).encode()).hexdigest()[:16]}"
-
-
-class _Count:
-    """Tells how far the work is."""
-
-    def __init__(self, done: int, total: int, progress: Progress | None) -> None:
-        self.done, self.total, self.progress = done, total, progress
-
-    def one_more(self) -> None:
-        self.done += 1
-        if self.progress:
-            self.progress(self.done, self.total)

@@ -8,7 +8,6 @@ compute has the same value, and the last rename wins.
 import contextlib
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import zarr
 from torch import Tensor
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
+from geomlib._files import name_beside
 from geomlib.sweep.fingerprint import Fingerprint, differences
 
 KIND, FORMAT = "geomlib sweep", 1
@@ -113,9 +113,9 @@ class Store:
     @staticmethod
     def _make(path: Path, latents: Tensor, layout: Layout, fingerprint: Fingerprint) -> None:
         """All arrays and attributes under another name, then renamed: whoever is second keeps the first one's."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+        beside = name_beside(path)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             about = {"kind": KIND, "format": FORMAT, "fingerprint": json.dumps(dict(fingerprint))}
             group = zarr.create_group(beside, attributes=about | {"layout": json.dumps(vars(layout))})
             variables = layout.variables() | {"state": (("position",), "int8")}
@@ -124,9 +124,9 @@ class Store:
             kept = latents.detach().cpu().double().numpy()
             _array(group, "latents", kept.shape, ("position", "dimension"), "float64", whole=True)[:] = kept
             beside.rename(path)
-        except OSError:
+        except OSError as error:
             if not path.is_dir():
-                raise
+                raise OSError(f"store: cannot write {path} ({error.strerror or error})") from error
         finally:
             shutil.rmtree(beside, ignore_errors=True)
 

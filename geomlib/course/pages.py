@@ -68,5 +68,7 @@ def _wrong(sources: Iterable[tuple[Path, Any]]) -> str:
         for label, what, _ in wrong_answers(source):
             lines.setdefault(label, []).append(what)
         parts.append(f"{{doc}}`/book/executed/{path.stem}`\n")
-        parts[-1] += "".join(f"\n- {{ref}}`{_number(label)} <{label}>`: {' '.join(told)}" for label, told in lines.items())
+        parts[-1] += "".join(
+            f"\n- {{ref}}`{_number(label)} <{label}>`: {' '.join(told)}" for label, told in lines.items()
+        )
     return "\n\n".join(parts) + "\n"
