@@ -482,6 +482,29 @@ def book(
     print(f"\nThe book is built. Open {page}")
 
 
+@app.command()
+def course(
+    place: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder for the sheets.")],
+    chapters: Annotated[list[str] | None, typer.Argument(help="Numbers or names of chapters; none: all.")] = None,
+    package: Annotated[
+        str, typer.Option(help="Where pip gets geomlib: a name, an address, a path. Empty: a wheel beside the sheets.")
+    ] = "",
+) -> None:
+    """Write the sheets of the course for a class: to work on, with answers, and for grading.
+
+    For example:
+
+    - `geomlib course my_class`
+
+    - `geomlib course my_class 2 3 4 --package "git+https://example.org/geomlib.git"`
+    """
+    from geomlib.book.runner import find_project
+    from geomlib.course import write
+
+    for file in write(find_project(), place, chapters or (), package=package):
+        print(file)
+
+
 def _settings(
     generator: str,
     space: str,

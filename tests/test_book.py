@@ -15,6 +15,7 @@ import psutil
 import pytest
 from conftest import PAGES, ROOT, SETUP, write_notebook
 
+from geomlib import course
 from geomlib.book import build as book
 from geomlib.book import notebook, runner
 from geomlib.book import plan as plans
@@ -189,5 +190,6 @@ def test_the_execution_record_says_what_a_page_is_about(toy: Path) -> None:
 
 def test_committed_book_runs_the_planned_experiments() -> None:
     assert {"metric_tensor", "top_eigenvectors", "anisotropy", "homogeneity"} <= set(PAGES)
-    assert set(PAGES) <= set(runner.experiments(ROOT)), "_toc.yml names a notebook that is not there"
-    assert all(notebook.read(ROOT / f"notebooks/{name}.ipynb")["cells"] for name in PAGES)
+    assert [path.stem for path in course.chapters(ROOT)] == [name for name in PAGES if name.startswith("course_")]
+    assert all(plans.source_of(ROOT, name).is_file() for name in PAGES), "_toc.yml names a notebook that is not there"
+    assert all(notebook.read(plans.source_of(ROOT, name))["cells"] for name in PAGES)

@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from geomlib import course
 from geomlib.book import notebook, runner, site
-from geomlib.book.plan import DEFAULT_GENERATOR, comparisons, run_of
+from geomlib.book.plan import DEFAULT_GENERATOR, FALLBACK, comparisons, run_of, source_of
 from geomlib.book.run import Answers
 from geomlib.book.site import BookError
 from geomlib.generators import archives
 from geomlib.generators.packaged import PACKAGED, is_here
 
-FALLBACK = "shapes-dcgan"  # comes with the package
 EXECUTED = Path("book") / "executed"
 RECORD = "execution_record"
 LEADING = "interpretable_axes"  # its pictures come first on the landing page
@@ -62,6 +62,7 @@ def build(
     with chdir(root):
         answers: Answers = {}
         plans = [runner.make_plan(root, name, settings, {}, answers) for name in pages(root)]
+        plans.sort(key=lambda plan: plan.source.parent.name == course.FOLDER)  # what the landing page shows comes first
         further = [
             plan for plan in comparisons(root, str(settings.get("profile") or "quick"), answers) if _is_here(plan, say)
         ]
@@ -124,6 +125,7 @@ def collect(folders: Sequence[Path], about: str = "") -> None:
         shutil.copyfile(source, EXECUTED / source.name)
         for figure in folder.glob("*.png"):
             shutil.copyfile(figure, figures / figure.name)
+    course.collect(Path(), EXECUTED)
     (EXECUTED / "highlights.md").write_text(_highlights(folders), encoding="utf-8", newline="\n")
     own = Path("book") / "landing" / f"{about}.md"
     landing = own if own.is_file() else own.with_name("other.md")
@@ -138,7 +140,7 @@ def _collect_unfinished(folders: Sequence[Path], all_folders: Sequence[Path], ab
     """The same of what is finished, with a page for each of the others that says that it is not."""
     collect(folders, about)
     for folder in set(all_folders) - set(folders):
-        cells = notebook.read(Path("notebooks") / f"{folder.name}.ipynb")["cells"]
+        cells = notebook.read(source_of(Path(), folder.name))["cells"]
         title = next((line for cell in cells for line in "".join(cell["source"]).splitlines() if line[:2] == "# "), "")
         text = f"{title or f'# {folder.name}'}\n\nThis page is being computed.\n"
         (EXECUTED / f"{folder.name}.md").write_text(text, encoding="utf-8", newline="\n")
