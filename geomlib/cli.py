@@ -466,6 +466,10 @@ def book(
     seed: Seed = None,
     force: Force = False,
     threads: Threads = 1,
+    live: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A DCGAN for the live page, shapes-dcgan if none is given; may be repeated."),
+    ] = None,
 ) -> None:
     """Run the book's stale experiments and build the book; ends with the path to open.
 
@@ -474,11 +478,14 @@ def book(
     - `geomlib book`
 
     - `geomlib book --generator examples/my_gan.py:my_gan --distance mse`
+
+    - `geomlib book --live shapes-dcgan --live dcgan-portraits`
     """
     from geomlib.book import build as jupyter_book
 
     settings = _settings(generator, space, weights, distance, option, profile, device, seed)
-    page = jupyter_book.build(settings=settings, force=force, threads=threads, say=_say)
+    show = [_in_project(name) for names in live or () for name in names.split()]
+    page = jupyter_book.build(settings=settings, force=force, threads=threads, show=show, say=_say)
     print(f"\nThe book is built. Open {page}")
 
 

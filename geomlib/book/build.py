@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from geomlib import course
-from geomlib.book import notebook, runner, site
+from geomlib.book import live, notebook, runner, site
 from geomlib.book.plan import DEFAULT_GENERATOR, FALLBACK, comparisons, run_of, source_of
 from geomlib.book.run import Answers
 from geomlib.book.site import BookError
@@ -34,6 +34,7 @@ def build(
     force: bool = False,
     root: Path | None = None,
     threads: int = 1,
+    show: Sequence[str] = (),
     say: runner.Say = print,
 ) -> Path:
     """Run what is stale of the book, with the runs that it compares, and build it; returns its first page.
@@ -47,10 +48,11 @@ def build(
         force: run also the experiments that are not stale.
         root: the project; default: the one around the working directory.
         threads: of each notebook; see `runner.run_plans`.
+        show: generators of the live page, `live.DEFAULT` where none is given; the page begins with the first.
         say: takes one line at a time.
 
     Raises:
-        ValueError: see `runner.run`.
+        ValueError: see `runner.run` and `live.prepare`.
         runner.NotebookError: an experiment failed.
         BookError: Sphinx warned or failed, or an executed notebook holds an error.
     """
@@ -68,6 +70,8 @@ def build(
         ]
         run = run_of(settings, answers)
         is_default = run == run_of({key: one for key, one in settings.items() if key == "default_generator"}, answers)
+        positions = 2 if settings.get("profile") == "smallest" else 25
+        live.prepare(show or live.DEFAULT, positions=positions, threads=threads, say=say)
         place = Path("_build") / ("html" if is_default else f"{run.name}/html")
         folders = [plan.folder for plan in plans]
         gather = partial(_collect_unfinished, all_folders=folders, about=run.network)
