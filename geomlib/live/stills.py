@@ -64,7 +64,7 @@ def _axis(images: Tensor, steps: Tensor, change: Tensor, strengths: Tensor) -> F
     """Images along the axis; the distance along it; how strong each axis of the family is."""
     figure, _ = new_figure(7.4, 3.9)
     figure.clear()
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1.0, 2.2])
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.0, 2.2])[:, 0]
     for axis, image, step in zip(
         top.subplots(1, len(images)), images, np.linspace(-REACH, REACH, len(images)), strict=True
     ):
