@@ -91,8 +91,9 @@ def build(
         ]
         run = run_of(settings, answers)
         is_default = run == run_of({key: one for key, one in settings.items() if key == "default_generator"}, answers)
-        positions = 2 if settings.get("profile") == "smallest" else 25
-        live.prepare(show or live.DEFAULT, positions=positions, threads=threads, say=say)
+        if re.search(r"file:\s*book/live\s", (root / "_toc.yml").read_text(encoding="utf-8")):
+            positions = 2 if settings.get("profile") == "smallest" else 25
+            live.prepare(show or live.DEFAULT, positions=positions, threads=threads, say=say)
         place = Path("_build") / ("html" if is_default else f"{run.name}/html")
         folders = [plan.folder for plan in plans]
         gather = partial(_collect_unfinished, all_folders=folders, about=run.network)
