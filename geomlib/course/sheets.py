@@ -38,6 +38,12 @@ import importlib.util
 
 if importlib.util.find_spec("geomlib") is None:
     %pip install --quiet "{package}" matplotlib seaborn"""
+_NEEDED = """\
+# This sheet needs geomlib; where it is, this cell does nothing.
+import importlib.util
+
+if importlib.util.find_spec("geomlib") is None:
+    raise ModuleNotFoundError("no geomlib here: see 'In a class' in its README, or ask whoever teaches this")"""
 
 
 def chapters(root: Path) -> list[Path]:
