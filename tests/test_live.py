@@ -16,7 +16,6 @@ import pytest
 import torch
 from conftest import ROOT
 from playwright.sync_api import Browser, Page
-from test_browser import browser  # noqa: F401
 from test_cli import call
 from torch import Tensor, nn
 
