@@ -219,20 +219,34 @@ class Faults:
         """Workers of a local cluster killed while they are at work."""
         from distributed import LocalCluster
 
-        store = self.folder / "workers.zarr"
-        cluster = LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None)
-        kills = 0
-        with cluster:
+        store, kills, again = self.folder / "workers.zarr", 0, 0
+        with LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as cluster:
+            command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address]
+            command += ["--no-nanny", "--nthreads", "1", "--no-dashboard", "--local-directory", str(self.folder)]
+
+            def worker() -> subprocess.Popen[bytes]:
+                return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+            workers = [worker(), worker()]
             process = start(store, SETTINGS, scheduler=cluster.scheduler_address)
-            while process.poll() is None and kills < self.kills:
-                time.sleep(self.random.uniform(0.5, 4))
-                pids = [nanny.pid for nanny in cluster.workers.values() if nanny.pid]
-                if pids and process.poll() is None:
-                    os.kill(self.random.choice(pids), signal.SIGKILL)
-                    kills += 1
+            while kills < self.kills:
+                time.sleep(self.random.uniform(2, 12))
+                index = self.random.randrange(2)
+                workers[index].kill()
+                workers[index].wait()
+                kills, workers[index] = kills + 1, worker()
+                if process.poll() is not None:  # through, or a position has lost too many workers: once more
+                    process.communicate()
+                    again += 1
+                    if done_of(store) == SETTINGS["positions"]:
+                        shutil.rmtree(store)
+                    process = start(store, SETTINGS, scheduler=cluster.scheduler_address)
             process.communicate()
+            for one in workers:
+                one.terminate()
+                one.wait()
         code, _ = finish(store, SETTINGS)
-        self.tell("workers killed (SIGKILL)", kills, code == 0 and self.equal(store))
+        self.tell("workers killed (SIGKILL)", kills, code == 0 and self.equal(store), started_again=again)
 
     def hangs(self) -> None:
         """A worker that hangs at one position is started anew after `timeout` seconds."""
