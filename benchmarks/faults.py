@@ -9,7 +9,6 @@ that the rows say so.
 
 import argparse
 import json
-import os
 import platform
 import random
 import shutil
