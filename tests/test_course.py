@@ -8,8 +8,11 @@ from typing import Any
 import nbformat
 import pytest
 from conftest import ROOT
+from nbclient import NotebookClient
+from typer.testing import CliRunner
 
 from geomlib import course
+from geomlib.cli import app
 from geomlib.course import plain, sheets, times
 from geomlib.course.handout import find
 
@@ -121,6 +124,31 @@ def test_a_chapter_has_what_the_course_promises(path: Path) -> None:
     assert {label for label, _, _ in sheets.wrong_answers(source)} == set(checked(source)), "a mistake for each check"
 
 
+@pytest.mark.notebooks
+def test_a_sheet_runs_to_its_end_and_only_checks_fail(tmp_path: Path, names: dict[tuple[str, str], str]) -> None:
+    made = course.sheet(sheets.read(find(ROOT, ["2"])[0]), "student", names)
+    NotebookClient(made, kernel_name="python3", timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    for cell in made["cells"]:
+        failed = any(output["output_type"] == "error" for output in cell.get("outputs", []))
+        assert failed == ("check" in sheets.tags(cell)), cell["source"]
+    shown = [output["data"] for cell in made["cells"] for output in cell.get("outputs", []) if "data" in output]
+    assert sum("image/png" in data for data in shown) == sum("text/markdown" in data for data in shown) == 3
+
+
+def test_the_command_writes_sheets_and_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    done = CliRunner().invoke(app, ["course", str(tmp_path / "class"), "1", "--package", "geomlib @ file:///x.whl"])
+    assert done.exit_code == 0, done.output
+    lines = done.output.split()
+    assert len(lines) == 5 and all(Path(line).is_file() for line in lines)
+
+
+def test_a_sheet_without_a_package_names_none_of_the_index(names: dict[tuple[str, str], str]) -> None:
+    first = course.sheet(sheets.read(CHAPTERS[0]), "student", names)["cells"][0]["source"]
+    assert "pip install" not in first
+    assert "ModuleNotFoundError" in first
+
+
 def test_minutes_follow_the_stated_rule() -> None:
     cells = [
         {"cell_type": "markdown", "metadata": {}, "source": "word " * 900},
@@ -140,12 +168,12 @@ def test_minutes_follow_the_stated_rule() -> None:
 
 def test_directives_become_quotes_and_roles_words() -> None:
     text = (
-        "Before {term}`kinks <kink>`.\n\n::::{admonition} Misconception: a\n:class: warning\n\nText\n"
+        "Before {term}`kinks <kink>`.\n\n::::{admonition} Misconception: a\n:class: warning\n\nWord\n: its meaning\n"
         ":::{prf:proof}\nSo $x$.\n:::\n::::\n\nSee {cite}`a,b`, {cite:t}`a`, {doc}`the page <x>`, {prf:ref}`thm`."
     )
     names = {("cite", "a"): "A & B 2001", ("prf:ref", "thm"): "Theorem (T)"}
     assert plain.plain(text, names) == (
-        "Before kinks.\n\n> **Misconception: a.** Text\n> > **Proof.** So $x$. ∎\n\n"
+        "Before kinks.\n\n> **Misconception: a.** **Word.** its meaning\n> > **Proof.** So $x$. ∎\n\n"
         "See (A & B 2001; b), A & B 2001, the page, Theorem (T)."
     )
     with pytest.raises(ValueError, match="video"):

@@ -3,10 +3,10 @@
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from geomlib import course
@@ -23,9 +23,30 @@ LEADING = "interpretable_axes"  # its pictures come first on the landing page
 
 
 def pages(root: Path) -> list[str]:
-    """The experiments that ``_toc.yml`` places in the book, in its order."""
-    listed = re.findall(r"file:\s*book/executed/(\w+)", (root / "_toc.yml").read_text(encoding="utf-8"))
-    return [name for name in listed if name != RECORD]
+    """The experiments that ``_toc.yml`` places in the book, in its order.
+
+    Raises:
+        ValueError: the file is no YAML.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"_toc.yml is no YAML: {' '.join(str(error).split())}") from error
+    paths = [PurePosixPath(name) for name in _files(content)]
+    listed = [path.with_suffix("") if path.suffix in (".md", ".ipynb") else path for path in paths]
+    return [path.name for path in listed if path.parent == PurePosixPath(EXECUTED.as_posix()) and path.name != RECORD]
+
+
+def _files(content: Any) -> Iterator[str]:
+    """The files that a table of contents names, at whatever depth, in its order."""
+    if isinstance(content, Mapping):
+        if isinstance(content.get("file"), str):
+            yield content["file"]
+        content = list(content.values())
+    for part in content if isinstance(content, list) else ():
+        yield from _files(part)
 
 
 def build(
@@ -70,8 +91,9 @@ def build(
         ]
         run = run_of(settings, answers)
         is_default = run == run_of({key: one for key, one in settings.items() if key == "default_generator"}, answers)
-        positions = 2 if settings.get("profile") == "smallest" else 25
-        live.prepare(show or live.DEFAULT, positions=positions, threads=threads, say=say)
+        if re.search(r"file:\s*book/live\s", (root / "_toc.yml").read_text(encoding="utf-8")):
+            positions = 2 if settings.get("profile") == "smallest" else 25
+            live.prepare(show or live.DEFAULT, positions=positions, threads=threads, say=say)
         place = Path("_build") / ("html" if is_default else f"{run.name}/html")
         folders = [plan.folder for plan in plans]
         gather = partial(_collect_unfinished, all_folders=folders, about=run.network)

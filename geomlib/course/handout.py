@@ -26,11 +26,12 @@ READ_ME = """\
 
 ## Before the first class
 
-    python -m venv class && class/bin/pip install -r students/requirements.txt
-    class/bin/jupyter lab students
+    cd students
+    python -m venv ../class && ../class/bin/pip install -r requirements.txt
+    ../class/bin/jupyter lab
 
-Python 3.11 or newer; about 2 GB of disk, most of it PyTorch; no GPU. On Windows `class\\Scripts` stands for
-`class/bin`. Every sheet begins with a cell that installs geomlib where it is missing, as on Colab{colab}.
+Python 3.11 or newer; about 2 GB of disk, most of it PyTorch; no GPU. On Windows `..\\class\\Scripts` stands for
+`../class/bin`. Every sheet begins with a cell that installs geomlib where it is missing, as on Colab{colab}.
 
 ## Grading
 

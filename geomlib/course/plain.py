@@ -10,6 +10,7 @@ Names = Mapping[tuple[str, str], str]
 
 _DIRECTIVE = re.compile(r"^(:{3,})\{([\w:]+)\}[ ]?(.*)\n((?::[\w-]+:.*\n)*)((?:.*\n)*?)\1$", re.MULTILINE)
 _ROLE = re.compile(r"\{([\w:]+)\}`([^`]+)`")
+_LISTED = re.compile(r"^(\w.*)\n: ", re.MULTILINE)  # a word and what it means
 _TITLED = re.compile(r"^(.*?)\s*<([^>]+)>$", re.DOTALL)
 _CALLED = {
     "prf:definition": "Definition",
@@ -55,7 +56,7 @@ def _quoted(text: str) -> str:
         lines = f"**{words}.** {_quoted(body)}{end}".splitlines()
         return "\n".join(f"> {line}".rstrip() for line in lines)
 
-    return _DIRECTIVE.sub(quote, text.strip() + "\n").strip()
+    return _LISTED.sub(r"**\1.** ", _DIRECTIVE.sub(quote, text.strip() + "\n").strip())
 
 
 def _word(role: str, content: str, names: Names) -> str:

@@ -30,13 +30,20 @@ HOLE = "...  # your answer here"
 _SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION\n?", re.MULTILINE | re.DOTALL)
 _HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS\n(.*?)^[ \t]*### END HIDDEN TESTS\n?", re.MULTILINE | re.DOTALL)
 _LABEL = re.compile(r"^:label: (\S+)", re.MULTILINE)
-# A class may work where geomlib is not: on Colab, or on a fresh laptop.
+# A class may work where geomlib is not: on Colab, or on a fresh laptop.  No name stands here by itself: the index may
+# have another package of this name.
 _INSTALL = """\
 # Brings geomlib where it is missing, as on Colab; anywhere else this cell does nothing.
 import importlib.util
 
 if importlib.util.find_spec("geomlib") is None:
     %pip install --quiet "{package}" matplotlib seaborn"""
+_NEEDED = """\
+# This sheet needs geomlib; where it is, this cell does nothing.
+import importlib.util
+
+if importlib.util.find_spec("geomlib") is None:
+    raise ModuleNotFoundError("no geomlib here: see 'In a class' in its README, or ask whoever teaches this")"""
 
 
 def chapters(root: Path) -> list[Path]:
@@ -67,7 +74,7 @@ def labelled(notebook: Any) -> Iterator[tuple[str, Any]]:
         yield label, cell
 
 
-def sheet(source: Any, version: str, names: Names, package: str = "geomlib") -> Any:
+def sheet(source: Any, version: str, names: Names, package: str = "") -> Any:
     """A sheet of a chapter.
 
     Args:
@@ -75,7 +82,7 @@ def sheet(source: Any, version: str, names: Names, package: str = "geomlib") -> 
         version: `student` (answers and hidden tests left out), `solution` (hidden tests left out), or `grader`
             (everything, with the wrong answers that are to be expected).
         names: what the text calls what it refers to; see `plain`.
-        package: what pip installs where geomlib is missing.
+        package: what pip installs where geomlib is missing; without one the sheet says what it needs.
 
     Returns:
         A new notebook, without outputs, in Markdown that every notebook viewer shows.
@@ -86,7 +93,8 @@ def sheet(source: Any, version: str, names: Names, package: str = "geomlib") -> 
     if version not in VERSIONS:
         raise ValueError(f"version: expected one of {', '.join(VERSIONS)}, got {version!r}")
     made = nbformat.v4.new_notebook(metadata=copy.deepcopy(dict(source["metadata"])))
-    made.cells = [nbformat.v4.new_code_cell(_INSTALL.format(package=package), metadata={"tags": ["install"]})]
+    first = _INSTALL.format(package=package) if package else _NEEDED
+    made.cells = [nbformat.v4.new_code_cell(first, metadata={"tags": ["install"]})]
     for label, cell in labelled(source):
         text = _text(cell, version)
         if text is None:
@@ -102,6 +110,8 @@ def sheet(source: Any, version: str, names: Names, package: str = "geomlib") -> 
             new.metadata["tags"] = kept
         if label and kept and "setup" not in kept:
             new.metadata["geomlib"] = {"exercise": label}
+        if "hide-input" in tags(cell):  # as JupyterLab and Colab know it
+            new.metadata |= {"jupyter": {"source_hidden": True}, "cellView": "form"}
         made.cells.append(new)
     for index, cell in enumerate(made.cells):
         cell["id"] = f"cell-{index:03d}"

@@ -67,7 +67,7 @@ class Results:
                 raise ValueError(f"figure {name!r}: {key} is empty")
         if not name.replace("-", "").replace("_", "").isalnum():
             raise ValueError(f"figure name {name!r}: use letters, digits, - and _ only")
-        if name in self.summary["figures"] and not _may_repeat():
+        if name in self.summary["figures"] and not _at_work():
             raise ValueError(f"figure name {name!r} is used twice")
         stream = io.BytesIO()
         # no Software entry: it names the matplotlib version, and the file is compared byte by byte
@@ -84,6 +84,8 @@ class Results:
             {"image/png": base64.b64encode(content).decode(), "text/plain": f"{caption}"},
             {"image/png": {"alt": alt, "width": round(width * 96 / dpi)}, "geomlib": {"figure": name}},
         )
+        if _at_work():  # the book sets the caption below the figure; who works in a notebook reads it here
+            _display({"text/markdown": caption, "text/plain": caption}, {})
 
     def audio(self, name: str, waveform: Any, rate: int, *, caption: str) -> None:
         """Save a waveform `(L,)` in [-1, 1] as ``<name>.wav``, 16 bits, and show a player with its caption.
@@ -314,7 +316,7 @@ def _in_notebook() -> bool:
     return shell is not None and getattr(shell.get_ipython(), "kernel", None) is not None
 
 
-def _may_repeat() -> bool:
+def _at_work() -> bool:
     """Someone at work in a notebook runs a cell again and again; in a run that is a mistake."""
     return _in_notebook() and PROGRESS_FILE not in os.environ
 

@@ -9,6 +9,7 @@ from geomlib._files import name_beside
 from geomlib.distances import load_distance
 from geomlib.generators import Generator, card, load_generator
 from geomlib.generators.latents import latents_for
+from geomlib.generators.published import PUBLISHED
 from geomlib.live import stills
 from geomlib.live.axes import families
 from geomlib.live.folding import fold
@@ -64,10 +65,11 @@ def make(
 
 def _told(generator: Generator) -> dict[str, Any]:
     """What the page says of a network."""
+    source = str((generator.spec or {}).get("source"))
     try:
-        known = _OWN | card(str((generator.spec or {}).get("source")))
+        known = _OWN | card(source)
     except FileNotFoundError:
-        known = _YOURS
+        known = _YOURS | ({"title": PUBLISHED[source].title} if source in PUBLISHED else {})
     found = known.get("licence_found")
     return {
         "name": generator.name,

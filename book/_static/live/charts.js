@@ -22,13 +22,15 @@ geomlibLive.define("charts", (live) => {
   /** `M x y L x y` of points. */
   live.line = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(2)} ${y.toFixed(2)}`).join(" ");
 
-  /** Three to six round numbers in a range. */
+  /** Three to six round numbers in a range, each as one reads it. */
   const ticks = (low, high) => {
     const rough = (high - low) / 4;
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].map((factor) => factor * power).find((one) => one >= rough);
+    const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+    const label = (value) => (digits > 4 ? live.shown(value) : value.toFixed(digits).replace(/^-(?=.*[1-9])|^-/, "−"));
     const result = [];
-    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) result.push(i * step);
+    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) result.push([i * step, label(i * step)]);
     return result;
   };
 
@@ -47,27 +49,37 @@ geomlibLive.define("charts", (live) => {
       const up = scale(y, height - bottom, top);
       this.place = ([a, b]) => [across(a), up(b)];
       const marks = [];
-      for (const value of xticks ?? ticks(...x)) {
+      for (const [value, label] of xticks ?? ticks(...x)) {
         const [at] = this.place([value, 0]);
         marks.push(svg("line", { x1: at, x2: at, y1: top, y2: height - bottom, class: "live-grid" }));
-        marks.push(svg("text", { x: at, y: height - bottom + 15, "text-anchor": "middle" }, live.shown(value)));
+        marks.push(svg("text", { x: at, y: height - bottom + 15, "text-anchor": "middle" }, label));
       }
-      for (const value of yticks ?? ticks(...y)) {
+      for (const [value, label] of yticks ?? ticks(...y)) {
         const [, at] = this.place([0, value]);
         marks.push(svg("line", { x1: left, x2: width - right, y1: at, y2: at, class: "live-grid" }));
-        const label = svg("text", { x: left - 6, y: at + 4, "text-anchor": "end" }, log ? "10" : live.shown(value));
-        if (log) label.append(svg("tspan", { dy: -5, "font-size": 9 }, live.shown(value)));
-        marks.push(label);
+        const text = svg("text", { x: left - 6, y: at + 4, "text-anchor": "end" }, log ? "10" : label);
+        if (log) text.append(svg("tspan", { dy: -5, "font-size": 9 }, label));
+        marks.push(text);
       }
       const middle = (top + height - bottom) / 2;
       marks.push(svg("text", { x: (left + width - right) / 2, y: height - 8, "text-anchor": "middle" }, this.xlabel));
       const turned = { x: 0, y: 0, "text-anchor": "middle", transform: `translate(13 ${middle}) rotate(-90)` };
       marks.push(svg("text", turned, this.ylabel));
-      this.root.replaceChildren(...marks);
+      const [wide, high] = [width - left - right, height - top - bottom];
+      const box = { x: left, y: top, width: wide, height: high, viewBox: `${left} ${top} ${wide} ${high}` };
+      this.area = svg("svg", box); // cuts off what is outside of both ranges
+      this.root.replaceChildren(...marks, this.area);
       return this;
     }
 
     add(name, attributes) {
+      const element = svg(name, attributes);
+      this.area.append(element);
+      return element;
+    }
+
+    /** The same, not cut off at the edge. */
+    mark(name, attributes) {
       const element = svg(name, attributes);
       this.root.append(element);
       return element;
@@ -117,7 +129,7 @@ geomlibLive.define("charts", (live) => {
       output.textContent = said(Number(input.value));
       input.setAttribute("aria-valuetext", output.textContent);
     };
-    input.name_ = name;
+    input.caption = name;
     input.addEventListener("input", input.show);
     input.show();
     row.append(name, input, output);

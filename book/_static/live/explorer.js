@@ -112,6 +112,7 @@ geomlibLive.define("explorer", (live) => {
       this.version++;
       this.axes = ["axis-a", "axis-b"].map((name) => this.family.axes[this.find(name).value]);
       this.level = this.line = null;
+      this.tallest = 0;
       this.chosen = Number(this.find("axis-a").value);
       this.follow();
       this.go([0, 0]);
@@ -186,7 +187,7 @@ geomlibLive.define("explorer", (live) => {
         curve.curve(bow.map((step) => [step, (line.strength * step * step) / 2]), "live-second");
       }
       const [cx, cy] = curve.place(here);
-      curve.add("circle", { cx, cy, r: 6, class: "live-mark" });
+      curve.mark("circle", { cx, cy, r: 6, class: "live-mark" });
       const end = line ? ` At −3 it is ${shown(line.distances[0])}, at 3 ${shown(line.distances[24])}.` : "";
       curve.tell(`Distance from the code's image along the axis; here it is ${shown(here[1])}.${end}`);
     }
@@ -197,8 +198,9 @@ geomlibLive.define("explorer", (live) => {
       const { values } = answer;
       this.bars ??= new live.Chart(this.find("bars"), { xlabel: "axis", ylabel: "strength here, under mse" });
       const count = values.length;
-      const xticks = values.map((_, i) => i + 1);
-      this.bars.range([0.4, count + 0.6], [0, 1.05 * Math.max(...values, 1e-12)], { xticks });
+      this.tallest = Math.max(this.tallest, ...values, 1e-12); // one scale while one moves
+      const xticks = values.map((_, i) => [i + 1, String(i + 1)]);
+      this.bars.range([0.4, count + 0.6], [0, 1.05 * this.tallest], { xticks });
       values.forEach((value, i) => this.bars.bar(i + 1, value, i === this.chosen ? "live-bar live-chosen" : "live-bar"));
       this.bars.tell(`Strength of each axis at this place: ${values.map(shown).join(", ")}. Chosen: ${this.chosen + 1}.`);
     }
@@ -209,7 +211,7 @@ geomlibLive.define("explorer", (live) => {
       chart.range([-REACH, REACH], [-REACH, REACH]);
       chart.root.classList.add("live-pad");
       this.oval = chart.add("path", { class: "live-ellipse" });
-      this.dot = chart.add("circle", { r: 8, class: "live-handle" });
+      this.dot = chart.mark("circle", { r: 8, class: "live-handle" });
       const unit = 266 / (2 * REACH);
       live.draggable(chart.root, chart.root, ([x, y]) => this.go([(x - 44) / unit - REACH, REACH - (y - 10) / unit]));
       this.pad = chart;
@@ -237,7 +239,7 @@ geomlibLive.define("explorer", (live) => {
       const [[a, b], [, c]] = answer.metric;
       const words =
         `Metric here: ${shown(a)}, ${shown(b)}, ${shown(c)}. Each step to the edge of the ellipse changes the image by ` +
-        `${shown(this.level / 2)}, to second order.`;
+        `${shown(this.level / 2)}, mean squared, to second order.`;
       this.find("metric").textContent = words;
       this.pad.tell(`Plane of both axes at step ${at.map((v) => v.toFixed(1)).join(" and ")}. ${words}`);
     }
@@ -277,7 +279,7 @@ geomlibLive.define("explorer", (live) => {
       const average = this.network.families.find(({ spectrum }) => spectrum.length);
       this.find("whole").disabled = Boolean(found);
       this.chart ??= new live.Chart(this.find("spectrum"), { height: 260, xlabel: "axis", ylabel: "share of the largest" });
-      const decades = [-7, -6, -5, -4, -3, -2, -1, 0];
+      const decades = [-6, -4, -2, 0].map((power) => [power, String(power).replace("-", "−")]);
       this.chart.range([0, this.network.latent + 1], [-7.3, 0.2], { log: true, yticks: decades });
       const logs = (values) => values.map((value, i) => [i + 1, Math.max(-7.3, Math.log10(Math.max(value, 1e-30) / values[0]))]);
       if (average) this.chart.curve(logs(average.spectrum), "live-second");
@@ -294,7 +296,7 @@ geomlibLive.define("explorer", (live) => {
       while (part < 0.99 * total) part += values[count++];
       const ratio = total ** 2 / values.reduce((sum, value) => sum + value ** 2, 0);
       text.textContent =
-        `At this code, under mse: the largest eigenvalue is ${shown(values[0])}, ${count} of ${values.length} axes hold 99 % ` +
+        `At this code, under mse: the largest eigenvalue is ${shown(values[0])}, ${count} of ${values.length} axes hold 99\u00a0% ` +
         `of the sum, participation ratio ${ratio.toFixed(1)}. Computed in ${(found.spent / 1000).toFixed(1)} s.`;
       this.chart.tell(`Spectrum. ${text.textContent}`);
     }

@@ -8,19 +8,19 @@ geomlibLive.define("network", (live) => {
 
   A pixel of the result sees 2 x 2 pixels of the input; which weights it takes depends on whether its row and column
   are even or odd: four phases, each a matrix product.  Order: phase, four output channels, row, column, input
-  channel, one of the four. */
-  const packed = (weights, inputs, outputs) => {
+  channel, one of the four.  What only fills up the maps has weight zero. */
+  const packed = (weights, inputs, channels, outputs) => {
     const blocks = filled(outputs) / 4;
-    const result = new Float32Array(16 * inputs * 4 * blocks);
+    const result = new Float32Array(16 * channels * 4 * blocks);
     let next = 0;
     for (let phase = 0; phase < 4; phase++)
       for (let block = 0; block < blocks; block++)
         for (let row = 0; row < 2; row++)
           for (let column = 0; column < 2; column++) {
             const tap = 4 * (3 - (phase >> 1) - 2 * row) + 3 - (phase & 1) - 2 * column;
-            for (let input = 0; input < inputs; input++)
+            for (let input = 0; input < channels; input++)
               for (let output = 4 * block; output < 4 * block + 4; output++)
-                result[next++] = output < outputs ? weights[(input * outputs + output) * 16 + tap] : 0;
+                result[next++] = input < inputs && output < outputs ? weights[(input * outputs + output) * 16 + tap] : 0;
           }
     return result;
   };
@@ -76,10 +76,11 @@ geomlibLive.define("network", (live) => {
       this.latent = latent;
       this.first = { weights: take(latent * 16 * widths[0]), bias: take(16 * widths[0]) };
       this.layers = widths.slice(1).map((outputs, i) => {
-        const weights = packed(take(widths[i] * outputs * 16), widths[i], outputs);
+        const inputs = i ? filled(widths[i]) : widths[i];
+        const weights = packed(take(widths[i] * outputs * 16), widths[i], inputs, outputs);
         const bias = new Float32Array(filled(outputs));
         bias.set(take(outputs));
-        return { inputs: widths[i], channels: filled(outputs), side: 4 * 2 ** i, weights, bias };
+        return { inputs, channels: filled(outputs), side: 4 * 2 ** i, weights, bias };
       });
       this.width = widths[0];
       this.colours = widths[widths.length - 1];

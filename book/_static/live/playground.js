@@ -1,6 +1,5 @@
 /* The pullback playground: a surface, its map, a point with its ellipse, the shortest path to a second point. */
 geomlibLive.define("playground", (live) => {
-  const RADIUS = 0.25; // of the ellipse, in units of the surface
   const TILT = 0.62;
   const MAP = 300;
 
@@ -13,7 +12,7 @@ geomlibLive.define("playground", (live) => {
       this.canvas = this.find("view");
       this.sliders = [];
       const knobs = this.find("knobs");
-      const said = (value) => live.shown(value);
+      const said = (value) => value.toFixed(2).replace("-", "−");
       for (const [point, letter] of ["P", "Q"].entries())
         for (const axis of [0, 1]) {
           const options = { id: `live-${letter}${axis}`, label: letter, min: 0, max: 1, step: 0.01, value: 0, said };
@@ -24,8 +23,8 @@ geomlibLive.define("playground", (live) => {
           });
           this.sliders.push({ slider, point, axis, letter });
         }
-      const degrees = (value) => `${value}°`;
-      const turn = { id: "live-turn", label: "turn the surface", min: -180, max: 180, step: 1, value: -60, said: degrees };
+      const degrees = (value) => `${value}°`.replace("-", "−");
+      const turn = { id: "live-turn", label: "turn the surface", min: -180, max: 180, step: 1, value: 0, said: degrees };
       this.turn = live.slider(knobs, turn);
       this.turn.addEventListener("input", () => this.paint());
       this.choice.addEventListener("change", () => this.show());
@@ -39,7 +38,7 @@ geomlibLive.define("playground", (live) => {
       this.ends = surface.ends.map((end) => [...end]);
       const { root, place } = this.chart();
       this.handles = ["P", "Q"].map((letter) => {
-        const mark = live.svg("circle", { r: 8, class: `live-handle live-${letter}` });
+        const mark = live.svg("circle", { r: 7, class: `live-handle live-${letter}` });
         const text = live.svg("text", { class: "live-letter", "text-anchor": "middle" }, letter);
         root.append(mark, text);
         return { mark, text };
@@ -60,8 +59,8 @@ geomlibLive.define("playground", (live) => {
       });
       for (const { slider, axis, letter } of this.sliders) {
         const [low, high] = surface.ranges[axis];
-        Object.assign(slider, { min: low, max: high });
-        slider.name_.textContent = `${letter}: ${surface.coordinates[axis]}`;
+        Object.assign(slider, { min: low.toFixed(2), max: high.toFixed(2) });
+        slider.caption.textContent = `${letter}: ${surface.coordinates[axis]}`;
       }
       this.draw();
     }
@@ -94,8 +93,9 @@ geomlibLive.define("playground", (live) => {
         slider.value = ends[point][axis];
         slider.show();
       }
-      const metric = live.pulledBack(surface, ends[0]);
-      const ellipse = live.ellipse(metric, RADIUS ** 2).map((step) => step.map((value, i) => ends[0][i] + value));
+      const exact = live.pulledBack(surface, ends[0]);
+      const metric = exact.map((row) => row.map((x) => (Math.abs(x) < 1e-12 * (exact[0][0] + exact[1][1]) ? 0 : x)));
+      const ellipse = live.ellipse(metric, surface.radius ** 2).map((step) => step.map((value, i) => ends[0][i] + value));
       const { path, length } = live.geodesic(surface, ...ends);
       const straight = live.straight(...ends, 60);
       this.drawn = { straight, path, ellipse };
@@ -148,11 +148,14 @@ geomlibLive.define("playground", (live) => {
           faces.push({ corners, facing, near: corners.reduce((sum, corner) => sum + corner[2], 0) });
         }
       faces.sort((a, b) => a.near - b.near);
-      const reach = Math.max(...faces.flatMap(({ corners }) => corners.map(([x, y]) => Math.hypot(x, y))));
-      const size = 640;
-      Object.assign(canvas, { width: size, height: Math.round(0.85 * size) });
+      const [width, height] = [640, 544];
+      Object.assign(canvas, { width, height });
       const pen = canvas.getContext("2d");
-      const to = ([x, y]) => [size / 2 + (x / reach) * 0.48 * size, canvas.height / 2 - (y / reach) * 0.48 * size];
+      const [right, up] = [0, 1].map((c) => faces.flatMap(({ corners }) => corners.map((corner) => corner[c])));
+      const span = (values) => [Math.min(...values), Math.max(...values)];
+      const [[left, far], [low, high]] = [span(right), span(up)];
+      const unit = 0.94 * Math.min(width / (far - left), height / (high - low));
+      const to = ([x, y]) => [width / 2 + unit * (x - (left + far) / 2), height / 2 - unit * (y - (low + high) / 2)];
       for (const { corners, facing } of faces) {
         const grey = Math.round(255 * (0.62 + 0.3 * Math.abs(facing)));
         pen.fillStyle = pen.strokeStyle = `rgb(${grey},${grey},${grey})`;

@@ -3,11 +3,12 @@ geomlibLive.define("surfaces", (live) => {
   const { sin, cos, exp, PI } = Math;
   const around = [-PI, PI];
 
-  /** Of each: ranges of its two coordinates, which of them go round, the point in space, both partial
+  /** Of each: radius of the ellipse that is shown, ranges of its two coordinates, which of them go round, the point in space, both partial
       derivatives; `closed` ones hide what is behind, and their normal points outwards. */
   live.surfaces = {
     torus: {
       label: "torus",
+      radius: 0.7,
       closed: true,
       coordinates: ["round the ring", "round the tube"],
       ranges: [around, around],
@@ -21,6 +22,7 @@ geomlibLive.define("surfaces", (live) => {
     },
     sphere: {
       label: "sphere",
+      radius: 0.35,
       closed: true,
       coordinates: ["longitude", "latitude"],
       ranges: [around, [-1.45, 1.45]],
@@ -34,6 +36,7 @@ geomlibLive.define("surfaces", (live) => {
     },
     hill: {
       label: "hill",
+      radius: 0.3,
       coordinates: ["east", "north"],
       ranges: [[-1.5, 1.5], [-1.5, 1.5]],
       turns: [false, false],
@@ -46,6 +49,7 @@ geomlibLive.define("surfaces", (live) => {
     },
     saddle: {
       label: "saddle",
+      radius: 0.3,
       coordinates: ["along", "across"],
       ranges: [[-1.5, 1.5], [-1.5, 1.5]],
       turns: [false, false],
@@ -55,12 +59,13 @@ geomlibLive.define("surfaces", (live) => {
     },
     polar: {
       label: "flat, in polar coordinates",
+      radius: 0.5,
       coordinates: ["angle", "radius"],
-      ranges: [around, [0.3, 2]],
+      ranges: [around, [0.2, 3]],
       turns: [true, false],
       point: ([a, r]) => [r * cos(a), r * sin(a), 0],
       partials: ([a, r]) => [[-r * sin(a), r * cos(a), 0], [cos(a), sin(a), 0]],
-      ends: [[-2.5, 1.2], [-0.6, 1.2]],
+      ends: [[-2.5, 1.8], [-0.6, 1.8]],
     },
   };
 
