@@ -40,7 +40,7 @@ from geomlib.findings.rules import LATENTS, Row, kin
 from geomlib.generators.latents import SEED, latents_for
 from geomlib.metric import Metric
 from geomlib.paths import distinct
-from geomlib.sweep.fingerprint import numerics_hash
+from geomlib.sweep.fingerprint import NUMERICS, numerics_hash
 
 HERE = Path(__file__).parent
 RECORD = HERE / "homogeneity.json"
@@ -213,7 +213,9 @@ CODE = (
 LOADED = {
     "code": _code(),
     "commit": _git("rev-parse", "HEAD"),
-    "edited since": bool(_git("status", "--porcelain", "--", "../geomlib", "homogeneity.py")),
+    "edited since": bool(
+        _git("status", "--porcelain", "--", *(f"../geomlib/{one}" for one in (*NUMERICS, *CODE)), Path(__file__).name)
+    ),
 }
 
 
