@@ -29,10 +29,11 @@ help:  ## show this
 	@echo
 	@echo "book and run take GENERATOR SPACE WEIGHTS DISTANCE PROFILE DEVICE SEED GENERATOR_OPTIONS, for example"
 	@echo "make book GENERATOR=path/to/my_gan.py:factory DISTANCE=mse"
+	@echo "make book LIVE=\"shapes-dcgan dcgan-portraits\"      the generators of the live page"
 	@echo "make book GENERATOR=shapes-biggan SPACE=noise GENERATOR_OPTIONS=\"class_index=2 truncation=0.7\""
 
 book: networks
-	$(BIN)/geomlib book $(OPTIONS)
+	$(BIN)/geomlib book $(OPTIONS) $(foreach name,$(LIVE),--live "$(name)")
 
 # Without an index the book shows the embedded networks, and tests of the others are skipped and say so.
 networks: $(READY)
@@ -59,8 +60,9 @@ test: lint networks
 clean:
 	rm -rf .venv _build results book/executed .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
-$(READY): requirements.txt constraints.txt pyproject.toml
+$(READY): requirements.txt constraints.txt pyproject.toml examples/packages.txt
 	@echo "make: installing the pinned requirements into .venv (a few minutes the first time)"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r examples/packages.txt
 	@touch $(READY)

@@ -29,15 +29,15 @@ import torch
 
 import geomlib
 from geomlib import sweep
+from geomlib._progress import Progress
 from geomlib.applications import controls, directions, explanations
-from geomlib.applications.kinds import kinds_of_control
+from geomlib.applications.kinds import kinds_of_control, measure_controls
 from geomlib.findings import progress
 from geomlib.findings.claims import kind_of
-from geomlib.findings.controlled import STATISTICS, Gap, gaps, judge_gaps
+from geomlib.findings.controlled import STATISTICS, Gap, gaps, judge_gaps, own_statistics
 from geomlib.findings.record import row_entry
 from geomlib.findings.rules import LATENTS, Row, kin
 from geomlib.generators.latents import SEED, latents_for
-from geomlib.homogeneity import off_diagonal
 from geomlib.metric import Metric
 from geomlib.paths import distinct
 from geomlib.sweep.fingerprint import numerics_hash
@@ -93,13 +93,6 @@ class Arrays(dict[str, np.ndarray]):
         self[name] = values.detach().cpu().numpy().astype(np.float32)
 
 
-def summarise(metric: Metric) -> dict[str, float | None]:
-    """The statistics of one network alone, over its own ranks above its own noise floor."""
-    own = gaps(metric, metric)
-    means = {name: off_diagonal(gap.trained) if gap.trained.ndim == 2 else gap.trained for name, gap in own.items()}
-    return {name: _number(values.nanmean()) for name, values in means.items()} | {"ranks": own["log consistency"].ranks}
-
-
 def explain(generator: geomlib.Generator, metric: Metric) -> dict[str, Any]:
     """Axes from elsewhere tried at each latent, and the block curve: numbers without a verdict."""
     found: dict[str, Any] = {}
@@ -131,26 +124,29 @@ def measure(entry: Entry, distance: str, arrays: Arrays) -> dict[str, Any]:
     latents = distinct(latents_for("metrics", G, entry.latents))
     place = f"{entry.label}|{distance}"
 
-    def measured(label: str, network: geomlib.Generator) -> Metric:
-        return sweep.metrics(network, latents, d, store=STORE, progress=progress(f"{place}|{label}"))
+    def told(label: str) -> Progress:
+        return progress(f"{place}|{label}")
 
-    trained = measured("trained", G)
+    trained = sweep.metrics(G, latents, d, store=STORE, progress=told("trained"))
     arrays.keep(f"{place}|trained|eigenvalues", trained.eigenvalues)
-    networks: list[dict[str, Any]] = [{"kind": "trained", "contrast": controls.contrast(G, SEED)} | summarise(trained)]
+    networks: list[dict[str, Any]] = [
+        {"kind": "trained", "contrast": controls.contrast(G, SEED)} | own_statistics(trained)
+    ]
+    kinds = kinds_of_control(G, SEED)
+    plain = {kind: make for kind, make in kinds.items() if "contrast" not in kind}
+    matched = {kind: make for kind, make in kinds.items() if kind not in plain}
     made: dict[str, dict[int, Metric]] = {}
     left_out = []
-    kinds = kinds_of_control(G, SEED)
-    for kind, make in kinds.items():
-        for seed in (*SEEDS, CANDIDATE) if "contrast" not in kind else SEEDS:
-            about: dict[str, Any] = {"kind": kind, "seed": seed}
-            try:
-                control = make(seed)
-                metric = measured(f"{kind} {seed}", control)
-            except (ValueError, FloatingPointError) as error:
-                left_out.append(about | {"reason": str(error)})
-                continue
-            made.setdefault(kind, {})[seed] = metric
-            networks.append(about | {"contrast": controls.contrast(control, SEED)} | summarise(metric))
+    for some, seeds in ((plain, (*SEEDS, CANDIDATE)), (matched, SEEDS)):
+        beside = measure_controls(some, seeds, latents, d, store=STORE, progress=told)
+        made |= beside.metrics
+        left_out += [{"kind": key[0], "seed": key[1], "reason": reason} for key, reason in beside.left_out.items()]
+        networks += [
+            {"kind": kind, "seed": seed, "contrast": controls.contrast(network, SEED)}
+            | own_statistics(beside.metrics[kind][seed])
+            for kind, each in beside.networks.items()
+            for seed, network in each.items()
+        ]
     rows, found = list[dict[str, Any]](), _against(trained, made)
     for kind, each in found.items():
         for seed, one in each.items():

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from geomlib._progress import Progress
+from geomlib._state import seeded
 from geomlib.metric import Metric
 
 # Top eigenpairs of each position: eigenvalues (P, k), descending, and eigenvectors (P, n, k) in columns.
@@ -143,7 +144,7 @@ def consistency(
     if use is not None and use.shape != (len(values), *values.shape):
         raise ValueError(f"use: expected shape {(len(values), *values.shape)}, got {tuple(use.shape)}")
     floor = noise_floor.to(values)[:, None]
-    random = None if shuffle_seed is None else torch.Generator().manual_seed(shuffle_seed)
+    random = None if shuffle_seed is None else seeded(shuffle_seed)
     parts = []
     for index, row in enumerate(_transfer_rows(values, vectors)):
         # The inner product of two tensors is Σ_k λ_k(i) L_ij(k).
@@ -203,13 +204,13 @@ def random_frame(n: int, k: int, seed: int) -> Tensor:
         ValueError: `k` not in 1 to `n`.
     """
     _check_count(k, n)
-    return _frames(n, k, torch.Generator().manual_seed(seed))[0]
+    return _frames(n, k, seeded(seed))[0]
 
 
 def rotated(metrics: Metric, seed: int) -> Metric:
     """The null model of homogeneity: each metric keeps its spectrum and gets a random frame of its own."""
     n = metrics.matrix.shape[-1]
-    frames = _frames(n, n, torch.Generator().manual_seed(seed), len(metrics.matrix))
+    frames = _frames(n, n, seeded(seed), len(metrics.matrix))
     matrix = (frames * metrics.eigenvalues[..., None, :]) @ frames.mT
     return Metric.from_matrix(matrix, metrics.noise_floor)
 
@@ -248,7 +249,7 @@ def overlap_null(n: int, k: int, *, seed: int, count: int = 1000, level: float =
     """
     _check_count(k, n)
     _check_level(level)
-    random = torch.Generator().manual_seed(seed)
+    random = seeded(seed)
     # One of the two subspaces may as well be that of the first k coordinates.
     draws = [_frames(n, k, random)[0, :k].square().sum() / k for _ in range(count)]
     low, high = _central(draws, level).tolist()
@@ -297,7 +298,7 @@ def bootstrap_interval(
     _check_level(level)
     if count < 1:
         raise ValueError(f"count: expected a positive integer, got {count}")
-    random = torch.Generator().manual_seed(seed)
+    random = seeded(seed)
     draws = []
     for _ in range(count):
         places = torch.randint(size, (size,), generator=random)

@@ -4,7 +4,7 @@ import importlib.util
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +12,7 @@ import nbformat
 import pytest
 from filelock import FileLock
 from nbformat import v4
+from playwright.sync_api import Browser, Error, sync_playwright
 
 from geomlib.book import build as book
 from geomlib.book import plan as plans
@@ -152,3 +153,22 @@ def built(shared: Path, run_smallest: Callable[[str], Path], smallest: dict[str,
         if not place.exists():
             book.build(root=shared, settings=smallest)
     return place
+
+
+QUIET = ["no-sandbox", "disable-gpu", "disable-background-networking", "disable-component-update", "disable-sync"]
+HINT = "no Chromium found: `apt-get install chromium`, or `.venv/bin/playwright install --with-deps chromium`"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, Chrome, or Playwright's own."""
+    with sync_playwright() as playwright:
+        found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+        try:
+            opened = playwright.chromium.launch(executable_path=found, args=[f"--{flag}" for flag in QUIET])
+        except Error as error:
+            if os.environ.get("CI") == "true":
+                pytest.fail(f"{HINT}\n{error}")
+            pytest.skip(HINT)
+        yield opened
+        opened.close()

@@ -1,38 +1,18 @@
 """The built book in headless Chromium: pages load, ask for nothing outside, and can be read in dark and on a phone."""
 
 import mimetypes
-import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Route, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route
 
 pytestmark = pytest.mark.browser
 
 SITE = "http://book.test/"
 TOC = (ROOT / "_toc.yml").read_text(encoding="utf-8")
 PAGES = ["book/index"] + re.findall(r"file:\s*(\S+)", TOC)
-QUIET = ["no-sandbox", "disable-gpu", "disable-background-networking", "disable-component-update", "disable-sync"]
-HINT = "no Chromium found: `apt-get install chromium`, or `.venv/bin/playwright install --with-deps chromium`"
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium, Chrome, or Playwright's own."""
-    with sync_playwright() as playwright:
-        found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-        try:
-            opened = playwright.chromium.launch(executable_path=found, args=[f"--{flag}" for flag in QUIET])
-        except Error as error:
-            if os.environ.get("CI") == "true":
-                pytest.fail(f"{HINT}\n{error}")
-            pytest.skip(HINT)
-        yield opened
-        opened.close()
 
 
 class Visit:

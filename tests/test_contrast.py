@@ -7,7 +7,7 @@ from torch import Tensor, nn
 import geomlib
 from geomlib.applications import controls
 from geomlib.applications.contrast import Stretched, matched_contrast, with_contrast
-from geomlib.applications.kinds import kinds_of_control
+from geomlib.applications.kinds import kinds_of_control, measure_controls
 from geomlib.generators.latents import latents_for
 
 
@@ -109,3 +109,20 @@ def test_the_kinds_of_control() -> None:
     assert names == [f"shapes-dcgan, {one} (seed 1), contrast matched" for one in ("shuffled weights", "untrained")]
     assert list(kinds_of_control(geomlib.load_generator("shapes-biggan"), seed=0)) == [*plain, *matched]
     assert kinds_of_control(geomlib.load_generator("sphere"), seed=0) == {}
+
+
+def test_controls_are_measured_at_the_same_latents_or_say_why_not() -> None:
+    G, d = made("tanh"), geomlib.load_distance("mse")
+    z, told = G.sample(2, seed=0), list[str]()
+
+    def flat(seed: int) -> geomlib.Generator:
+        return with_contrast(made("tanh", 0.0), 0.2, seed)
+
+    kinds = {"shuffled": lambda seed: controls.shuffled(G, seed), "flat": flat}
+    found = measure_controls(kinds, (3, 4), z, d, progress=lambda label: lambda done, total: told.append(label))
+    expected = geomlib.metric_tensor(controls.shuffled(G, 4), z, d)
+    assert torch.equal(found.metrics["shuffled"][4].matrix, expected.matrix)
+    assert found.networks["shuffled"][3].weights_hash == controls.shuffled(G, 3).weights_hash
+    assert [len(each) for each in found.of((3, 4)).values()] == [2, 0] and not found.networks["flat"]
+    assert list(found.left_out) == [("flat", 3), ("flat", 4)] and "no factor gives" in found.left_out["flat", 3]
+    assert set(told) == {"shuffled 3", "shuffled 4"}

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -144,7 +145,7 @@ def test_what_is_not_comparable() -> None:
         against_controls({"a": torch.full((3, 12), torch.nan)})
 
 
-def test_the_worst_control_decides_and_is_told(tmp_path) -> None:
+def test_the_worst_control_decides_and_is_told(tmp_path: Path) -> None:
     judged = against_controls({"near": 1 + 0.1 * normal(3, 20), "far": 9 + 0.1 * normal(3, 20)})
     assert judged.worst is not None and judged.worst[0] == "near" and str(judged).endswith("against near")
     out = Results(tmp_path)
@@ -406,13 +407,25 @@ def test_networks_are_counted_by_their_worst_row() -> None:
     assert count.networks[2].worst is rows[5]
     assert str(count) == ("same direction: 1 of 3 networks; contradicted: 1 of 3 networks; undecided: 1 of 3 networks")
     assert count.related == {"author generateme": ["dcgan-portraits", "mlp-cats"]}
+    assert count.word == "contradicted" and count_networks(rows[:2]).word == "same direction"
 
 
 def test_relations_are_told() -> None:
     count = count_networks([row(name, "same direction") for name in ("dcgan-faces", "cdcgan-eyes", "shapes-dcgan")])
     assert count.related == {"architecture DCGAN": ["dcgan-faces", "cdcgan-eyes", "shapes-dcgan"]}
     assert rules.kin("mine.py:make") == ("mine.py:make", "mine.py:make")
-    assert str(count_networks([])) == "not run"
+    assert str(count_networks([])) == count_networks([]).word == "not run"
+
+
+def test_a_page_claims_what_was_counted_and_what_axes_do(tmp_path: Path) -> None:
+    out = Results(tmp_path)
+    count = count_networks([row("mlp-cats", "same direction"), row("dcgan-faces", "undecided")])
+    assert out.claim("every network", ours=count) == "undecided"
+    axes = axes_against_random(torch.ones(2, 3), torch.zeros(100, 3), latents=60)
+    assert out.claim("axes move faces", ours=axes) == "same direction"
+    assert [one["ours"] for one in out.summary["comparison"]] == [
+        "same direction: 1 of 2 networks; undecided: 1 of 2 networks", "2 of 2 axes above 0, 0.099 expected",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("worse", ["contradicted", "undecided", "not comparable", "not run"])

@@ -24,6 +24,7 @@ ROOMS = (
     ("sweep",),
     ("applications", "check", "figures"),
     ("findings", "course"),
+    ("live",),
     ("book",),
     ("cli",),
 )

@@ -27,7 +27,7 @@ from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.spectral_norm import SpectralNorm
 
 from geomlib._progress import Progress
-from geomlib._state import isolated
+from geomlib._state import isolated, seeded
 from geomlib.distances import Distance
 from geomlib.generators.architectures import stylegan, stylegan2, styles
 from geomlib.generators.architectures.pgan import ScaledLayer
@@ -220,7 +220,7 @@ def _control(
     network = control.network
     assert isinstance(network, nn.Module)
     with torch.no_grad():
-        change(network, torch.Generator().manual_seed(seed))
+        change(network, seeded(seed))
     return control
 
 

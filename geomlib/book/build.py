@@ -3,14 +3,14 @@
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from geomlib import course
-from geomlib.book import notebook, runner, site
+from geomlib.book import live, notebook, runner, site
 from geomlib.book.plan import DEFAULT_GENERATOR, FALLBACK, comparisons, run_of, source_of
 from geomlib.book.run import Answers
 from geomlib.book.site import BookError
@@ -23,9 +23,30 @@ LEADING = "interpretable_axes"  # its pictures come first on the landing page
 
 
 def pages(root: Path) -> list[str]:
-    """The experiments that ``_toc.yml`` places in the book, in its order."""
-    listed = re.findall(r"file:\s*book/executed/(\w+)", (root / "_toc.yml").read_text(encoding="utf-8"))
-    return [name for name in listed if name != RECORD]
+    """The experiments that ``_toc.yml`` places in the book, in its order.
+
+    Raises:
+        ValueError: the file is no YAML.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"_toc.yml is no YAML: {' '.join(str(error).split())}") from error
+    paths = [PurePosixPath(name) for name in _files(content)]
+    listed = [path.with_suffix("") if path.suffix in (".md", ".ipynb") else path for path in paths]
+    return [path.name for path in listed if path.parent == PurePosixPath(EXECUTED.as_posix()) and path.name != RECORD]
+
+
+def _files(content: Any) -> Iterator[str]:
+    """The files that a table of contents names, at whatever depth, in its order."""
+    if isinstance(content, Mapping):
+        if isinstance(content.get("file"), str):
+            yield content["file"]
+        content = list(content.values())
+    for part in content if isinstance(content, list) else ():
+        yield from _files(part)
 
 
 def build(
@@ -34,6 +55,7 @@ def build(
     force: bool = False,
     root: Path | None = None,
     threads: int = 1,
+    show: Sequence[str] = (),
     say: runner.Say = print,
 ) -> Path:
     """Run what is stale of the book, with the runs that it compares, and build it; returns its first page.
@@ -47,10 +69,11 @@ def build(
         force: run also the experiments that are not stale.
         root: the project; default: the one around the working directory.
         threads: of each notebook; see `runner.run_plans`.
+        show: generators of the live page, `live.DEFAULT` where none is given; the page begins with the first.
         say: takes one line at a time.
 
     Raises:
-        ValueError: see `runner.run`.
+        ValueError: see `runner.run` and `live.prepare`.
         runner.NotebookError: an experiment failed.
         BookError: Sphinx warned or failed, or an executed notebook holds an error.
     """
@@ -68,6 +91,9 @@ def build(
         ]
         run = run_of(settings, answers)
         is_default = run == run_of({key: one for key, one in settings.items() if key == "default_generator"}, answers)
+        if re.search(r"file:\s*book/live\s", (root / "_toc.yml").read_text(encoding="utf-8")):
+            positions = 2 if settings.get("profile") == "smallest" else 25
+            live.prepare(show or live.DEFAULT, positions=positions, threads=threads, say=say)
         place = Path("_build") / ("html" if is_default else f"{run.name}/html")
         folders = [plan.folder for plan in plans]
         gather = partial(_collect_unfinished, all_folders=folders, about=run.network)

@@ -18,7 +18,7 @@ PROFILES = ("quick", "paper", "smallest")
 DEFAULT_GENERATOR = "dcgan-portraits"
 FALLBACK = "shapes-dcgan"  # comes with the package
 # Folders that decide how notebooks are run and checked, and not what they compute, draw or say.
-MACHINE = ("book", "check", "cli.py", "course")
+MACHINE = ("book", "check", "cli.py", "course", "live")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """A network beside its controls at the same latents: the statistics of rule 1, from metrics to judgements."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 
 from geomlib.findings.rules import Judgement, against_controls
-from geomlib.homogeneity import consistency, ranks_above_floor
+from geomlib.homogeneity import consistency, off_diagonal, ranks_above_floor
 from geomlib.metric import Metric
 from geomlib.spectrum import dimensions_for, participation_ratio
 
@@ -61,6 +62,19 @@ def gaps(trained: Metric, control: Metric) -> dict[str, Gap]:
         "log consistency": Gap(one.log, other.log, float((here & there)[off].sum(-1).double().mean())),
         "axes for 99 %": Gap(dimensions_for(own, 0.99).double(), dimensions_for(its, 0.99).double(), n),
         "participation ratio": Gap(participation_ratio(own), participation_ratio(its), n),
+    }
+
+
+def own_statistics(metric: Metric) -> dict[str, float | None]:
+    """The means of `STATISTICS` of one network alone, and of its `ranks` above its own noise floor.
+
+    None: at no pair of latents are there two ranks.
+    """
+    own = gaps(metric, metric)
+    values = {name: off_diagonal(gap.trained) if gap.trained.ndim == 2 else gap.trained for name, gap in own.items()}
+    means = {name: float(value.nanmean()) for name, value in values.items()}
+    return {name: mean if math.isfinite(mean) else None for name, mean in means.items()} | {
+        "ranks": own["log consistency"].ranks
     }
 
 

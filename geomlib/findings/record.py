@@ -1,7 +1,7 @@
 """Records of what takes hours: rows that `make evidence` measured, with their numbers, as a page reads them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +50,33 @@ def read_record(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def rows_of(record: Mapping[str, Any], *statistics: str) -> Sequence[Row]:
-    """The rows of a record, all or those of some statistics."""
+def rows_of(record: Mapping[str, Any], *statistics: str) -> list[Row]:
+    """The rows of a record of these statistics, those of missing parts "not run": what is not there counts as that.
+
+    A missing part is known by its label, which begins with the network's name.
+    """
     entries = (entry for part in record["parts"] for entry in part["rows"])
-    return [row_of(entry) for entry in entries if not statistics or entry["statistic"] in statistics]
+    rows = [row_of(entry) for entry in entries if entry["statistic"] in statistics]
+    for one in record["missing"]:
+        judged = Judgement("not run", {}, 0, "", one["reason"])
+        network, _, space = one["label"].partition(" ")
+        rows += [Row(network, space, one["distance"], statistic, judged) for statistic in statistics]
+    return rows
 
 
-def part_of(path: str | Path, generator: Generator, distance: Distance) -> dict[str, Any] | None:
+def part_of(record: Mapping[str, Any], label: str, distance: str) -> dict[str, Any] | None:
+    """The part of a network under a distance; None where it is missing."""
+    parts = (part for part in record["parts"] if (part["label"], part["distance"]) == (label, distance))
+    return next(parts, None)
+
+
+def network_of(part: Mapping[str, Any], kind: str, seed: int | None = None) -> dict[str, Any] | None:
+    """The statistics and the contrast that a part holds of "trained", or of a control; None where it was left out."""
+    networks = (one for one in part["networks"] if (one["kind"], one.get("seed")) == (kind, seed))
+    return next(networks, None)
+
+
+def part_about(path: str | Path, generator: Generator, distance: Distance) -> dict[str, Any] | None:
     """The part of a record about this generator, in this space, with these options and its own weights.
 
     None where there is none, no such file, or no path.

@@ -160,7 +160,7 @@ class Results:
 
         Args:
             claim: one sentence, or the quantity that it is about.
-            ours: what this run finds: a `Judgement`, `AxesJudged` or `Count` of `rules`, which brings its word, an
+            ours: what this run finds: a `Judgement`, `AxesJudged` or `Count` of `rules`, which brings its own word, an
                 `Interval`, a number, or words with numbers.
             authors: their working value, None where none was seen.
             source: where they say it.

@@ -9,8 +9,8 @@ networks that it must refuse.
 3. *Search, inversion, geodesics, compression* (`arms_beaten`): every arm named must be beaten, unit by unit.
 4. *Identities* (`identity`): no verdict, but an error, a tolerance, and the name of a test.
 
-Networks are counted by `count_networks`, never runs, spaces or classes.  Where latents come from, in disjoint ranges,
-is `geomlib.generators.latents`; how many there are at least is said here.
+Networks are counted by `count_networks`, never runs, spaces or classes.  Latents come from the ranges `RANGES` of one
+sequence, which do not overlap (`geomlib.generators.latents`); how many there are at least is said here.
 """
 
 import math
@@ -24,9 +24,34 @@ from torch import Tensor
 from geomlib._checks import check_choice, check_finite
 from geomlib.findings.intervals import Interval
 from geomlib.generators.known import EMBEDDED, card
+from geomlib.generators.latents import RANGES, SEED
 from geomlib.generators.packaged import PACKAGED
 from geomlib.generators.published import PUBLISHED
 from geomlib.homogeneity import bootstrap_interval
+
+__all__ = [
+    "FEWEST_SEEDS",
+    "FEWEST_UNITS",
+    "LATENTS",
+    "LEVEL",
+    "RANDOM_DIRECTIONS",
+    "RANGES",
+    "WORDS",
+    "AxesJudged",
+    "Count",
+    "Counted",
+    "Judgement",
+    "Row",
+    "against_controls",
+    "arms_beaten",
+    "axes_against_random",
+    "count_networks",
+    "identity",
+    "is_optional",
+    "kin",
+    "missed_by_chance",
+    "verdict",
+]
 
 WORDS = {
     "same direction": "the interval lies on the claimed side, or a rule without an interval is met",
@@ -45,7 +70,7 @@ FEWEST_SEEDS = 3  # networks of each kind of control
 RANDOM_DIRECTIONS = 100  # against which the effects of axes are held
 # How many latents, at least; what does not take latents as its unit (methods, curvature, layers) has its own numbers.
 LATENTS = {"main network": 40, "average": 25, "other network": 10, "effects of axes": 60, "targets of inversion": 20}
-_SEED = 2101  # of all resamples here: one draw of latents for all networks
+_SEED = SEED  # of all resamples here: one draw of latents for all networks
 _RESAMPLES = 1000
 
 # Distances that compare pixels or samples, and no features: what is judged under them is counted apart.
@@ -362,15 +387,15 @@ class Count:
     optional: tuple[str, ...]
 
     @property
+    def word(self) -> str:
+        """The word for the claim that every network is so: that of the worst; "not run" without networks."""
+        return min((one.word for one in self.networks), key=_FROM_THE_WORST.index, default="not run")
+
+    @property
     def words(self) -> dict[str, int]:
         """How many networks have each word, the words in their order."""
         found = [one.word for one in self.networks]
         return {word: found.count(word) for word in WORDS if word in found}
-
-    @property
-    def word(self) -> str:
-        """That of the worst network: what is claimed of every generator."""
-        return min((one.word for one in self.networks), key=_FROM_THE_WORST.index, default="not run")
 
     @property
     def related(self) -> dict[str, list[str]]:
@@ -383,9 +408,7 @@ class Count:
 
     def __str__(self) -> str:
         total = len(self.networks)
-        counted = "; ".join(f"{word}: {number} of {total} networks" for word, number in self.words.items()) or "not run"
-        plain = ", ".join(f"{word} {number}" for word, number in self.plain.items())
-        return f"{counted}; under distances of pixels, rows: {plain or 'none'}"
+        return "; ".join(f"{word}: {number} of {total} networks" for word, number in self.words.items()) or "not run"
 
 
 def count_networks(rows: Sequence[Row]) -> Count:
