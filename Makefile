@@ -11,7 +11,7 @@ OPTIONS += $(foreach option,$(GENERATOR_OPTIONS),-o '$(option)')
 TEST_THREADS ?= 1
 TEST_PROCESSES ?= 2
 
-.PHONY: help book run check test lint networks clean
+.PHONY: help book run evidence check test lint networks clean
 
 # tests of the core and the machine that need no network of others, no notebook and no book
 QUICK := $(patsubst %,tests/test_%.py,architecture eigen homogeneity memory metric operators parameters paths results \
@@ -20,6 +20,7 @@ QUICK := $(patsubst %,tests/test_%.py,architecture eigen homogeneity memory metr
 help:  ## show this
 	@echo "make book                      run the notebooks that changed and build the book into _build/html"
 	@echo "make run EXPERIMENT=\"a b\"      run experiments; without EXPERIMENT: list them"
+	@echo "make evidence                  measure what takes hours, in the background; goes on where it was stopped"
 	@echo "make test                      lint, types and tests"
 	@echo "make check                     lint, types and the quick tests: a minute"
 	@echo "make lint                      lint and types"
@@ -41,6 +42,10 @@ networks: $(READY)
 run: $(READY)
 	$(BIN)/geomlib run $(EXPERIMENT) $(OPTIONS)
 
+# One thread and last in the queue: it runs for hours beside other work.
+evidence: networks
+	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/homogeneity.py
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -55,8 +60,9 @@ test: lint networks
 clean:
 	rm -rf .venv _build results book/executed .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
-$(READY): requirements.txt constraints.txt pyproject.toml
+$(READY): requirements.txt constraints.txt pyproject.toml examples/packages.txt
 	@echo "make: installing the pinned requirements into .venv (a few minutes the first time)"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r examples/packages.txt
 	@touch $(READY)

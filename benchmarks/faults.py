@@ -9,7 +9,6 @@ that the rows say so.
 
 import argparse
 import json
-import os
 import platform
 import random
 import shutil
@@ -85,6 +84,11 @@ def values(store: Path) -> dict[str, np.ndarray]:
     return {name: np.asarray(kept.array(name)[:]) for name in VALUES}
 
 
+def done_of(store: Path) -> int:
+    """How many positions are done, of a store that may not be there yet."""
+    return sweep.status(store).done if store.exists() else 0
+
+
 class Faults:
     """One undisturbed sweep, and everything that is done to others like it."""
 
@@ -115,21 +119,23 @@ class Faults:
         """SIGKILL at random moments of a sweep, the making of the store among them, until killed often enough."""
         store, found, runs = self.folder / "killed.zarr", [], 0
         while runs < self.kills:
-            process = start(store, SETTINGS)
-            with_store = self.random.random() < 0.5  # half of them while it starts, half while it writes
-            limit = time.monotonic() + 60
-            while with_store and time.monotonic() < limit and process.poll() is None and not store.exists():
-                time.sleep(0.01)
-            time.sleep(self.random.uniform(0, self.seconds / 2))
+            if done_of(store) == SETTINGS["positions"]:  # nothing is left to disturb: begin anew
+                shutil.rmtree(store)
+            process, done = start(store, SETTINGS), done_of(store)
+            if self.random.random() < 0.3:  # while it starts, the making of the store among it
+                time.sleep(self.random.uniform(0, self.seconds / 2))
+            else:  # while it writes
+                aim = self.random.randint(done, min(done + 4, SETTINGS["positions"] - 1))
+                while process.poll() is None and done_of(store) < aim:
+                    time.sleep(0.02)
+                time.sleep(self.random.uniform(0, 0.5))
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
             ended = process.wait()
             process.stderr.close()  # type: ignore[union-attr]
             if ended == -signal.SIGKILL:
                 runs += 1
-                found.append(sweep.status(store).done if store.exists() else 0)
-            else:  # it was through: begin anew
-                shutil.rmtree(store)
+                found.append(done_of(store))
         code, _ = finish(store, SETTINGS)
         self.tell("sweep killed (SIGKILL)", runs, code == 0 and self.equal(store), done_when_killed=found)
 
@@ -212,20 +218,34 @@ class Faults:
         """Workers of a local cluster killed while they are at work."""
         from distributed import LocalCluster
 
-        store = self.folder / "workers.zarr"
-        cluster = LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None)
-        kills = 0
-        with cluster:
+        store, kills, again = self.folder / "workers.zarr", 0, 0
+        with LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as cluster:
+            command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address]
+            command += ["--no-nanny", "--nthreads", "1", "--no-dashboard", "--local-directory", str(self.folder)]
+
+            def worker() -> subprocess.Popen[bytes]:
+                return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+            workers = [worker(), worker()]
             process = start(store, SETTINGS, scheduler=cluster.scheduler_address)
-            while process.poll() is None and kills < self.kills:
-                time.sleep(self.random.uniform(0.5, 4))
-                pids = [nanny.pid for nanny in cluster.workers.values() if nanny.pid]
-                if pids and process.poll() is None:
-                    os.kill(self.random.choice(pids), signal.SIGKILL)
-                    kills += 1
+            while kills < self.kills:
+                time.sleep(self.random.uniform(2, 12))
+                index = self.random.randrange(2)
+                workers[index].kill()
+                workers[index].wait()
+                kills, workers[index] = kills + 1, worker()
+                if process.poll() is not None:  # through, or a position has lost too many workers: once more
+                    process.communicate()
+                    again += 1
+                    if done_of(store) == SETTINGS["positions"]:
+                        shutil.rmtree(store)
+                    process = start(store, SETTINGS, scheduler=cluster.scheduler_address)
             process.communicate()
+            for one in workers:
+                one.terminate()
+                one.wait()
         code, _ = finish(store, SETTINGS)
-        self.tell("workers killed (SIGKILL)", kills, code == 0 and self.equal(store))
+        self.tell("workers killed (SIGKILL)", kills, code == 0 and self.equal(store), started_again=again)
 
     def hangs(self) -> None:
         """A worker that hangs at one position is started anew after `timeout` seconds."""

@@ -1,5 +1,6 @@
 """Checks of arguments: each error names the argument, what was expected and what came."""
 
+import operator
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,42 @@ def check_choice(name: str, value: object, known: Collection[object]) -> None:
     """Raise `ValueError` unless `value` is one of `known`."""
     if value not in known:
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, known))}, got {value!r}")
+
+
+def check_device(device: object) -> None:
+    """Raise `ValueError` unless a tensor can be made on the device, with what is there."""
+    import torch
+
+    try:
+        torch.empty(0, device=torch.device(device))  # type: ignore[call-overload]
+    except Exception as error:  # an AssertionError where PyTorch was built without CUDA
+        there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        there += ["mps"] if torch.backends.mps.is_available() else []
+        raise ValueError(f"device: expected one of {', '.join(there)}, got {str(device)!r}") from error
+
+
+def as_index(name: str, value: object, count: int, others: str = "") -> int:
+    """A whole number of any kind as an `int`; `ValueError` unless it is from 0 to `count - 1`."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        index = operator.index(value)  # type: ignore[arg-type]
+        if not 0 <= index < count:
+            raise TypeError
+    except TypeError:
+        raise ValueError(f"{name}: expected an integer from 0 to {count - 1}{others}, got {value!r}") from None
+    return index
+
+
+def as_count(name: str, value: object) -> int:
+    """A positive whole number of any kind as an `int`; raises `ValueError` for anything else."""
+    try:
+        count = 0 if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        count = 0
+    if count < 1:
+        raise ValueError(f"{name}: expected a positive integer, got {value!r}")
+    return count
 
 
 def check_matrix(name: str, value: "Tensor", columns: int) -> None:

@@ -3,10 +3,11 @@
 The doors of the package are `isolated`; what is behind them runs as if they had been called from a fresh interpreter.
 """
 
+import operator
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, SupportsIndex, TypeVar
 
 import torch
 from torch import Tensor
@@ -56,6 +57,11 @@ def isolated(
         return call
 
     return decorate
+
+
+def seeded(seed: SupportsIndex) -> torch.Generator:
+    """Random numbers of a seed, a whole number of any kind, on the CPU."""
+    return torch.Generator().manual_seed(operator.index(seed))
 
 
 def _precision(*arguments: object) -> torch.dtype:

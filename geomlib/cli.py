@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 EXPECTED = (ValueError, TypeError, OSError, FloatingPointError, RuntimeError)  # ConnectionError is an OSError
 
 # Options that several commands share.
-_SOURCE = "Catalogue name, path/to/file.py:factory or package.module:factory."
+_SOURCE = "Catalogue name, file of weights (network.pkl), path/to/file.py:factory or package.module:factory."
 Spec = Annotated[str, typer.Argument(help=_SOURCE)]
 Generator = Annotated[str, typer.Option(help=_SOURCE)]
 Space = Annotated[str, typer.Option(help="Latent space, where a generator has several.")]
@@ -158,6 +158,22 @@ def _agreed(entries: "list[Packaged]") -> bool:
 
 
 @app.command()
+def new(
+    path: Annotated[Path, typer.Argument(help="File to write, as my_gan.py; its factory has the same name.")],
+) -> None:
+    """Write a factory to start from: a file with a small network that runs, and the options in words.
+
+    For example:
+
+    - `geomlib new my_gan.py`
+    """
+    from geomlib.generators.template import write_template
+
+    source = write_template(path)
+    print(f"{path} is written. Put your network into it, then: geomlib check {source}")
+
+
+@app.command()
 def check(
     spec: Spec,
     space: Space = "",
@@ -173,6 +189,8 @@ def check(
     For example:
 
     - `geomlib check examples/my_gan.py:my_gan`
+
+    - `geomlib check network-snapshot.pkl --space w`
 
     - `geomlib check stylegan2-cat-256 --space w -o truncation=0.7`
     """
@@ -425,7 +443,10 @@ def run(
     if not experiments:
         root = runner.find_project()
         for name in runner.experiments(root):
-            print(name, *parameters.inspect(root / "notebooks" / f"{name}.ipynb"))
+            try:
+                print(name, *parameters.inspect(root / "notebooks" / f"{name}.ipynb"))
+            except ValueError as error:  # one that is not whole keeps no other from being listed
+                print(f"geomlib: {error}", file=sys.stderr)
         return
     given = assignments(parameter or (), "-p", "expects")
     settings = _settings(generator, space, weights, distance, option, profile, device, seed)
@@ -468,6 +489,29 @@ def book(
     print(f"\nThe book is built. Open {page}")
 
 
+@app.command()
+def course(
+    place: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder for the sheets.")],
+    chapters: Annotated[list[str] | None, typer.Argument(help="Numbers or names of chapters; none: all.")] = None,
+    package: Annotated[
+        str, typer.Option(help="Where pip gets geomlib: a name, an address, a path. Empty: a wheel beside the sheets.")
+    ] = "",
+) -> None:
+    """Write the sheets of the course for a class: to work on, with answers, and for grading.
+
+    For example:
+
+    - `geomlib course my_class`
+
+    - `geomlib course my_class 2 3 4 --package "git+https://example.org/geomlib.git"`
+    """
+    from geomlib.book.runner import find_project
+    from geomlib.course import write
+
+    for file in write(find_project(), place, chapters or (), package=package):
+        print(file)
+
+
 def _settings(
     generator: str,
     space: str,
@@ -479,6 +523,10 @@ def _settings(
     seed: int | None,
 ) -> dict[str, Any]:
     """What was given of the options that all notebooks share; paths in them are those of the working folder."""
+    if device:
+        from geomlib._checks import check_device
+
+        check_device(device)
     named: dict[str, Any] = {"generator": generator, "space": space, "weights": weights, "distance": distance}
     named |= {"options": _options(option), "profile": profile, "device": device, "seed": seed}
     given = {name: value for name, value in named.items() if value not in ("", None, {})}
@@ -515,11 +563,23 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         app()
-    except EXPECTED as error:
+    except Exception as error:  # whatever a stranger's code or file leads to
         if "--debug" in sys.argv:
             raise
-        print(f"geomlib: {error}", file=sys.stderr)
+        print(f"geomlib: {_told(error)}", file=sys.stderr)
         sys.exit(2)
+
+
+def _told(error: Exception) -> str:
+    """An error of geomlib in its own words; of any other code in one line, with its kind and its place."""
+    own = isinstance(error, EXPECTED) and type(error) not in (RuntimeError, NotImplementedError)
+    if "torch" not in sys.modules:  # nothing of a network was touched
+        return str(error) if own else f"{type(error).__name__}: {error}"
+    from geomlib.check.errors import blame, is_from_outside
+
+    if own and not is_from_outside(error):
+        return str(error)
+    return f"{type(error).__name__}: {blame(error, {})}; --debug shows the way to it"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from geomlib._checks import check_choice
-from geomlib._state import isolated
+from geomlib._state import isolated, seeded
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
 from geomlib.metric import Metric, noise_floor, signs_fixed
@@ -125,7 +125,7 @@ def block_krylov(
     """
     _check_count(operator, k, tol)
     n = operator.shape[0]
-    random = torch.Generator().manual_seed(seed)
+    random = seeded(seed)
     width = min(block or max(4, min(operator.tiling.tile, (k + 1) // 2)), n)
     basis = images = torch.zeros(n, 0, dtype=torch.float64)
     fresh = torch.randn(n, width, generator=random, dtype=torch.float64)

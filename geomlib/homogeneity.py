@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from geomlib._progress import Progress
+from geomlib._state import seeded
 from geomlib.metric import Metric
 
 # Top eigenpairs of each position: eigenvalues (P, k), descending, and eigenvectors (P, n, k) in columns.
@@ -112,6 +113,7 @@ def consistency(
     shuffle_seed: int | None = None,
     *,
     noise_floor: Tensor | None = None,
+    use: Tensor | None = None,
     progress: Progress | None = None,
 ) -> Consistency:
     """Pearson correlation over ranks of `L_ij` with the target's eigenvalues, of the values and of their log10.
@@ -127,6 +129,8 @@ def consistency(
             `entries` compares the truncated tensors.
         shuffle_seed: pairs ranks at random (`entries` stays as it is).
         noise_floor: `(P,)`, in the place of the metrics' own; without one, eigenpairs have the floor 0.
+        use: `(P, P, k)`, ranks that the logarithm may take at all, as those that two networks have in common
+            (`ranks_above_floor`).
         progress: called with `(done, total)` after each source.
 
     Raises:
@@ -137,8 +141,10 @@ def consistency(
         noise_floor = metrics.noise_floor if isinstance(metrics, Metric) else torch.zeros(len(values))
     if noise_floor.shape != (len(values),):
         raise ValueError(f"noise_floor: expected shape ({len(values)},), got {tuple(noise_floor.shape)}")
+    if use is not None and use.shape != (len(values), *values.shape):
+        raise ValueError(f"use: expected shape {(len(values), *values.shape)}, got {tuple(use.shape)}")
     floor = noise_floor.to(values)[:, None]
-    random = None if shuffle_seed is None else torch.Generator().manual_seed(shuffle_seed)
+    random = None if shuffle_seed is None else seeded(shuffle_seed)
     parts = []
     for index, row in enumerate(_transfer_rows(values, vectors)):
         # The inner product of two tensors is Σ_k λ_k(i) L_ij(k).
@@ -146,9 +152,11 @@ def consistency(
         if random is not None:
             order = torch.rand(row.shape, generator=random, dtype=torch.float32).argsort(-1)
             row = row.gather(-1, order.to(row.device))
-        use = (row > floor) & (values > floor)
-        statistics = agreement(values, row, use)
-        parts.append((statistics.linear, statistics.log, (~use).sum(-1), products))
+        taken = (row > floor) & (values > floor)
+        if use is not None:
+            taken &= use[index].to(taken.device)
+        statistics = agreement(values, row, taken)
+        parts.append((statistics.linear, statistics.log, (~taken).sum(-1), products))
         if progress:
             progress(index + 1, len(values))
     linear, logarithmic, left_out, products = (torch.stack(part).cpu() for part in zip(*parts, strict=True))
@@ -156,6 +164,15 @@ def consistency(
     for matrix in (linear, logarithmic, entries):
         matrix.fill_diagonal_(torch.nan)
     return Consistency(linear, logarithmic, left_out, entries)
+
+
+def ranks_above_floor(metrics: Metric) -> Tensor:
+    """Which ranks the logarithm of `consistency` takes, `(P, P, n)`: `L_ij` and eigenvalue above the target's floor.
+
+    Two networks are compared over the ranks that both have: `consistency(one, use=ranks_above_floor(other))`.
+    """
+    floor = metrics.noise_floor[:, None]
+    return (transfer(metrics) > floor) & (metrics.eigenvalues > floor)
 
 
 def _entry_correlation(products: Tensor, values: Tensor, vectors: Tensor) -> Tensor:
@@ -187,13 +204,13 @@ def random_frame(n: int, k: int, seed: int) -> Tensor:
         ValueError: `k` not in 1 to `n`.
     """
     _check_count(k, n)
-    return _frames(n, k, torch.Generator().manual_seed(seed))[0]
+    return _frames(n, k, seeded(seed))[0]
 
 
 def rotated(metrics: Metric, seed: int) -> Metric:
     """The null model of homogeneity: each metric keeps its spectrum and gets a random frame of its own."""
     n = metrics.matrix.shape[-1]
-    frames = _frames(n, n, torch.Generator().manual_seed(seed), len(metrics.matrix))
+    frames = _frames(n, n, seeded(seed), len(metrics.matrix))
     matrix = (frames * metrics.eigenvalues[..., None, :]) @ frames.mT
     return Metric.from_matrix(matrix, metrics.noise_floor)
 
@@ -232,7 +249,7 @@ def overlap_null(n: int, k: int, *, seed: int, count: int = 1000, level: float =
     """
     _check_count(k, n)
     _check_level(level)
-    random = torch.Generator().manual_seed(seed)
+    random = seeded(seed)
     # One of the two subspaces may as well be that of the first k coordinates.
     draws = [_frames(n, k, random)[0, :k].square().sum() / k for _ in range(count)]
     low, high = _central(draws, level).tolist()
@@ -281,7 +298,7 @@ def bootstrap_interval(
     _check_level(level)
     if count < 1:
         raise ValueError(f"count: expected a positive integer, got {count}")
-    random = torch.Generator().manual_seed(seed)
+    random = seeded(seed)
     draws = []
     for _ in range(count):
         places = torch.randint(size, (size,), generator=random)

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from geomlib._state import seeded
+
 
 def _shares(eigenvalues: Tensor) -> Tensor:
     """Magnitudes as shares of their sum, descending."""
@@ -54,7 +56,7 @@ def random_direction_moments(eigenvalues: Tensor) -> tuple[Tensor, Tensor]:
 
 def random_directions(count: int, dimensions: int, seed: int) -> Tensor:
     """Uniform unit vectors, `(count, dimensions)`, float64."""
-    random = torch.Generator().manual_seed(seed)
+    random = seeded(seed)
     vectors = torch.randn(count, dimensions, generator=random, dtype=torch.float64)
     unit: Tensor = vectors / vectors.norm(dim=1, keepdim=True)
     return unit

@@ -91,7 +91,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "project"
     with FileLock(f"{root}.lock"):
         if not root.exists():
-            for folder in ("notebooks", "book", "examples", "benchmarks"):
+            for folder in ("notebooks", "course", "book", "examples", "benchmarks", "evidence"):
                 if (ROOT / folder).is_dir():
                     shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("executed", ".*"))
             for file in ("_config.yml", "_toc.yml"):

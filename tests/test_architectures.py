@@ -19,6 +19,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "bigbigan": {"resolution": 32, "G_ch": 4, "dim_z": 8, "shared_dim": 2, "n_classes": 2, "G_attn": "8"},
     "stylegan": {"code_dim": 5, "n_mlp": 2, "widths": [4, 3, 2], "fused": [False, False, True]},
     "stylegan2": {"size": 8, "style_dim": 5, "n_mlp": 2, "channels": {"4": 4, "8": 3}},
+    "stylegan2_ada": {"img_resolution": 8, "z_dim": 5, "w_dim": 4, "mapping_layers": 2, "widths": [4, 3]},
+    "stylegan3": {"img_resolution": 16, "z_dim": 5, "w_dim": 4, "num_layers": 3, "num_critical": 1, "widths": [4, 3, 2]},  # noqa: E501
+    "r3gan": {"latent_dim": 5, "widths": [4, 2], "groups": [2, 1], "blocks": [1, 2]},
     "wavegan": {"latent_dim": 5, "model_size": 1},
     "tutorial_dcgan": {"latent_dim": 5, "dim_g": 2},
     "conditional_dcgan": {"noise_dim": 3, "labels": ["a", "b"], "dim_g": 2, "depth": 2},
@@ -61,6 +64,10 @@ def test_unknown_keys_are_named_with_the_known(architecture: str) -> None:
         ("stylegan", {"fused": [True]}, "fused: expected 9 entries, one for each width, got 1"),
         ("stylegan2", {"size": 48}, "size: expected a power of two from 4 on, got 48"),
         ("stylegan2", {"size": 8, "channels": {"4": 2}}, "channels: expected an entry for each size up to 8"),
+        ("stylegan2_ada", {"img_resolution": 48}, "img_resolution: expected a power of two from 4 on, got 48"),
+        ("stylegan2_ada", {"widths": [3]}, "widths: expected one for each of [4, 8, 16, 32, 64, 128, 256], got [3]"),
+        ("stylegan2_ada", {"layout": "u-net"}, "layout: expected one of 'skip', 'resnet', 'orig', got 'u-net'"),
+        ("stylegan3", {"widths": [3]}, "widths: expected 14 entries, one for each layer, got [3]"),
         ("wavegan", {"slice_len": 8000}, "slice_len: expected one of 16384, 32768, 65536, got 8000"),
     ],
 )
@@ -81,6 +88,13 @@ def test_impossible_configurations(architecture: str, config: dict[str, Any], me
         ("stylegan2", {"truncation": 1.5}, "truncation: expected a number in [0, 1], got 1.5"),
         ("stylegan2", {"noise": [torch.zeros(1, 1, 4, 4)]}, "noise: expected maps (1 or 2, 1, s, s) for s = [4, 8, 8]"),
         ("stylegan2", {"inject_index": 1}, "inject_index: expected with mix_with and only with it, got 1"),
+        (
+            "stylegan2_ada",
+            {"noise": [torch.zeros(1, 1, 4, 4)]},
+            "noise: expected maps (1 or 2, 1, s, s) for s = [4, 8,",
+        ),
+        ("stylegan3", {"noise": [torch.zeros(1, 1, 4, 4)]}, "noise: a StyleGAN3 has none"),
+        ("stylegan3", {"space": "w+"}, "latents (flat): expected shape (B, 20), got (2, 5)"),
         ("stylegan2", {"space": "w+"}, "latents (flat): expected shape (B, 20), got (2, 5)"),
     ],
 )

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from conftest import PAGES, ROOT, SETUP, write_notebook
 
+from geomlib import course
 from geomlib.book import build as book
 from geomlib.book import notebook, runner
 from geomlib.book import plan as plans
@@ -189,5 +190,19 @@ def test_the_execution_record_says_what_a_page_is_about(toy: Path) -> None:
 
 def test_committed_book_runs_the_planned_experiments() -> None:
     assert {"metric_tensor", "top_eigenvectors", "anisotropy", "homogeneity"} <= set(PAGES)
-    assert set(PAGES) <= set(runner.experiments(ROOT)), "_toc.yml names a notebook that is not there"
-    assert all(notebook.read(ROOT / f"notebooks/{name}.ipynb")["cells"] for name in PAGES)
+    assert [path.stem for path in course.chapters(ROOT)] == [name for name in PAGES if name.startswith("course_")]
+    assert all(plans.source_of(ROOT, name).is_file() for name in PAGES), "_toc.yml names a notebook that is not there"
+    assert all(notebook.read(plans.source_of(ROOT, name))["cells"] for name in PAGES)
+
+
+def test_pages_are_read_from_the_table_of_contents_as_yaml(tmp_path: Path) -> None:
+    """Names of any kind, quoted or not, with an ending or not, in sections; comments and other files do not count."""
+    (tmp_path / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/index\nparts:\n- chapters:\n  - file: book/executed/my-page.v2\n"
+        "    sections: [{file: 'book/executed/two words'}]\n  - {file: \"book/executed/third.ipynb\"}\n"
+        "  # - file: book/executed/left_out\n  - file: book/other\n  - file: book/executed/execution_record\n"
+    )
+    assert book.pages(tmp_path) == ["my-page.v2", "two words", "third"]
+    (tmp_path / "_toc.yml").write_text("a: [")
+    with pytest.raises(ValueError, match="^_toc.yml is no YAML: "):
+        book.pages(tmp_path)

@@ -22,8 +22,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from geomlib.generators.architectures import ARCHITECTURES, build
-from geomlib.generators.checkpoints import PICKLE_LIMIT, likely_architecture, load_state, read_state
+from geomlib.generators.checkpoints import likely_architecture, load_state, read_state
 from geomlib.generators.envelope import check_file
+from geomlib.generators.pickles import PICKLE_LIMIT
 
 MANIFESTS = [json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "checkpoints").glob("*.json"))]
 SMALL: dict[str, dict[str, Any]] = {
@@ -183,8 +184,7 @@ def test_gan_zoo_files_are_read_without_their_configuration_class(
     assert torch.equal(read_state(gan_zoo("netG", legacy), keys)["formatLayer.weight"], values)
     assert not any(name.partition(".")[0] == "models" for name in sys.modules)
     assert "BaseConfig" not in str(torch.serialization.get_safe_globals())
-    with pytest.raises(ValueError, match=r"asks for 'models\.utils\.config\.Other'"):
-        read_state(gan_zoo("Other", legacy), keys)
+    assert torch.equal(read_state(gan_zoo("Other", legacy), keys)["formatLayer.weight"], values + 1)
 
 
 # Files that are refused
@@ -212,12 +212,6 @@ def hostile_files(folder: Path) -> dict[str, str]:
         expected[f"code-{protocol}.pt"] = r"asks for '(posix|nt)\.system'"
     save(folder / "code-legacy.pt", {"a": shell}, legacy=True)
     expected["code-legacy.pt"] = r"asks for '(posix|nt)\.system'"
-    save(folder / "module.pt", torch.nn.Linear(2, 2))
-    expected["module.pt"] = r"asks for 'torch\.nn\.modules\.linear\.Linear'"
-    with_array = {"a": state["a"], "loss": state["a"].double().numpy()[0]}
-    save(folder / "array.pt", with_array)
-    expected["array.pt"] = r"asks for 'numpy\.\S+scalar'"
-
     zeros = bytes(100_000_000)
     deflated = {"compression": zipfile.ZIP_DEFLATED, "compresslevel": 1}
     repack(whole, folder / "bomb.pt", replacing("data/0", zeros), **deflated)
@@ -233,7 +227,7 @@ def hostile_files(folder: Path) -> dict[str, str]:
     save(folder / "expanded.pt", {"a": torch.zeros(1).expand(10**11)})
     expected["expanded.pt"] = r"claim more than \d+ bytes"
     save(folder / "sparse.pt", {"a": torch.eye(3).to_sparse()})
-    expected["sparse.pt"] = "asks for 'torch._utils._rebuild_sparse_tensor'"
+    expected["sparse.pt"] = r"it has 'a' \(torch\._utils\._rebuild_sparse_tensor\)"
 
     for name, place in {"up": "../../evil.py", "root": "/tmp/evil.py", "drive": "C:evil", "back": r"..\evil"}.items():
         repack(whole, folder / f"{name}.pt", partial(renamed, place))

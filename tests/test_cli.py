@@ -155,6 +155,24 @@ def test_run_lists_experiments_and_runs_them(
     assert Path(shown[-1]).parent.name == "shapes-biggan--noise--class_index=2,truncation=0.5--st-lpips-alex--quick"
 
 
+def test_a_file_that_is_no_notebook_is_named_and_the_rest_is_listed(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contents = {"Untitled": "", "list": "[]", "cells": '{"cells": [{}]}', "text": "hello", "old": '{"worksheets": []}'}
+    for name, content in contents.items():
+        (toy / "notebooks" / f"{name}.ipynb").write_text(content)
+    assert call(monkeypatch, "run") == 0
+    shown = capsys.readouterr()
+    assert shown.out == "toy generator space options weights positions share seed results\n"
+    assert len(shown.err.splitlines()) == len(contents)
+    assert "geomlib: Untitled.ipynb is empty; mend it, or move it out of notebooks/" in shown.err
+    assert all(
+        f"geomlib: {name}.ipynb is no notebook of format 4" in shown.err for name in contents if name != "Untitled"
+    )
+    assert call(monkeypatch, "run", "Untitled") == 2
+    assert capsys.readouterr().err.startswith("geomlib: Untitled.ipynb is empty")
+
+
 def test_list_says_what_is_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -101,6 +101,31 @@ def test_reinitialising_forgets_the_training() -> None:
         assert abs(float(torch.corrcoef(both)[0, 1])) < 6 / both.shape[1] ** 0.5, key
 
 
+def test_a_dcgan_is_initialised_as_its_authors_do() -> None:
+    G = load("shapes-dcgan")
+    control = controls.initialised_as_dcgan(G, 0)
+    assert control.weights_hash == controls.initialised_as_dcgan(G, 0).weights_hash
+    assert control.weights_hash != controls.initialised_as_dcgan(G, 1).weights_hash
+    network = control.network
+    assert isinstance(network, nn.Module)
+    for module in network.modules():
+        if isinstance(module, nn.ConvTranspose2d):
+            assert float(module.weight.std()) == pytest.approx(0.02, rel=0.05)
+            assert float(module.weight.mean()) == pytest.approx(0, abs=0.001)
+        elif isinstance(module, nn.BatchNorm2d):
+            assert float(module.weight.mean()) == pytest.approx(1, abs=0.01) and float(module.bias.abs().max()) == 0
+            assert 0.005 < float(module.weight.std()) < 0.04
+    # Calibrated: behind the first batch norm, values of new latents have mean 0 and deviation 1.
+    seen: list[torch.Tensor] = []
+    norm = next(module for module in network.modules() if isinstance(module, nn.BatchNorm2d))
+    norm.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    control(G.sample(200, seed=5))
+    values = (seen[0] / norm.weight[:, None, None]).double()
+    assert float(values.mean()) == pytest.approx(0, abs=0.02) and float(values.std()) == pytest.approx(1, abs=0.03)
+    with pytest.raises(ValueError, match="convolutions and batch norms alone, as in a DCGAN; shapes-biggan has a"):
+        controls.initialised_as_dcgan(load("shapes-biggan"), 0)
+
+
 @every_control
 def test_a_bare_function_has_no_weights(kind: str) -> None:
     G = geomlib.Generator(lambda z: z[:, None, None].sigmoid(), latent_dim=2, output_range=(0, 1))

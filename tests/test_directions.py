@@ -1,6 +1,7 @@
 """Axes of other methods against closed forms, numpy's decompositions, autograd, and the weights in the state dict."""
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -302,6 +303,44 @@ def test_published_axes_come_back(tmp_path: Path) -> None:
     assert torch.allclose(columns.axes * columns.strengths, square.double())
     np.save(tmp_path / "one.npy", np.ones(6))
     assert directions.load_directions(tmp_path / "one.npy", 6).axes.shape == (6, 1)
+
+
+def test_axes_that_others_published_are_read(tmp_path: Path) -> None:
+    """Boundaries, dictionaries of arrays as they are pickled, nested ones, one style for each layer."""
+    axes = random_frame(6, 3, 0).numpy()
+    np.save(tmp_path / "boundary.npy", axes[None, :, 0])
+    content = {"name": "light", "sigma": np.float64(2), "lat_comp": axes.T[:1].astype("f4"), "space": "W", "n": 7}
+    for protocol in range(2, 6):
+        (tmp_path / "light.pkl").write_bytes(pickle.dumps(content, protocol))
+        found = directions.load_directions(tmp_path / "light.pkl", 6, key="lat_comp")
+        assert np.allclose(found.axes[:, 0], axes[:, 0], atol=1e-6)
+    assert np.allclose(directions.load_directions(tmp_path / "boundary.npy", 6).axes[:, 0], axes[:, 0])
+    (tmp_path / "nested.pkl").write_bytes(pickle.dumps({"age": {"axis": axes[:, 0]}, "pose": {"axis": axes[:, 1]}}))
+    assert np.allclose(directions.load_directions(tmp_path / "nested.pkl", 6, key="pose.axis").axes[:, 0], axes[:, 1])
+    (tmp_path / "plain.pkl").write_bytes(pickle.dumps(axes.T))
+    assert np.allclose(directions.load_directions(tmp_path / "plain.pkl", 6).axes, axes)
+    # W+ of three layers with styles of two numbers
+    np.save(tmp_path / "layers.npy", axes[:, 0].reshape(3, 2))
+    np.save(tmp_path / "several.npy", axes.T.reshape(3, 3, 2))
+    np.save(tmp_path / "alike.npy", np.array([[3.0, 4.0]]))
+    load = directions.load_directions
+    assert np.allclose(load(tmp_path / "layers.npy", 6).axes[:, 0], axes[:, 0])
+    assert np.allclose(load(tmp_path / "several.npy", 6).axes, axes)
+    alike = load(tmp_path / "alike.npy", 6, layers=3)
+    assert torch.allclose(alike.axes[:, 0], torch.tensor([0.6, 0.8] * 3).double() / 3**0.5)
+    with pytest.raises(ValueError, match=r"of 6 numbers in alike.npy, found 'axes' \(2,\)$"):
+        load(tmp_path / "alike.npy", 6)
+
+
+def test_a_pickle_of_directions_runs_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.pkl").write_bytes(b"cos\nsystem\n(S'exit'\ntR.")
+    (tmp_path / "b.pkl").write_bytes(b"\x80\x02cos\nsystem\nX\x01\x00\x00\x00x\x85R.")
+    for name, words in (("a.pkl", "neither safetensors nor"), ("b.pkl", "asks for 'os.system', which is code")):
+        with pytest.raises(ValueError, match=f"path: {name} is no whole file of arrays .*{words}"):
+            directions.load_directions(tmp_path / name, 6)
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match="objects of Python in the place of numbers: save the arrays alone"):
+        directions.load_directions(tmp_path / "objects.npy", 6)
 
 
 def test_files_that_hold_no_axes_are_refused(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The worked examples load as a user loads them, get the verdict that they promise, and give the right metric."""
 
+import importlib.util
+import os
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,18 @@ from geomlib.check.report import Row, check_generator
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 HEALTHY = {
-    "my_gan": "JVP", "conditional_gan": "JVP", "vae_decoder": "JVP",
-    "attention_gan": "JVP", "custom_function": "double VJP",
+    "my_gan": "JVP",
+    "conditional_gan": "JVP",
+    "vae_decoder": "JVP",
+    "attention_gan": "JVP",
+    "custom_function": "double VJP",
+    "one_step": "JVP",
+}
+# Classes of packages that `make` installs without what these ask for (examples/packages.txt), by example and factory.
+PACKAGES = {
+    ("latent_diffusion", "latent_diffusion"): "diffusers",
+    ("third_party", "third_party"): "dcgan_pytorch",
+    ("third_party", "with_attention"): "attn_gan_pytorch",
 }  # fmt: skip
 
 
@@ -24,7 +36,12 @@ def verdict(generator: geomlib.Generator) -> dict[str, Row]:
 
 
 def test_every_example_is_tried_here() -> None:
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == {*HEALTHY, "random_layer", "packaged_gan"}
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {
+        *HEALTHY,
+        *(name for name, _ in PACKAGES),
+        "random_layer",
+        "packaged_gan",
+    }
 
 
 @pytest.mark.parametrize("name", HEALTHY)
@@ -90,3 +107,27 @@ def test_weights_are_loaded(name: str, tmp_path: Path) -> None:
     z = G.sample(1, seed=0)
     changed = load(name, weights=str(tmp_path / "weights.pt"))
     assert not torch.allclose(changed(z), G(z), atol=1e-3)
+
+
+@pytest.mark.parametrize(("example", "factory"), PACKAGES, ids=lambda name: name)
+def test_classes_of_other_packages_are_taken_as_they_are(example: str, factory: str) -> None:
+    if importlib.util.find_spec(PACKAGES[example, factory]) is None:
+        reason = f"no package {PACKAGES[example, factory]}: pip install --no-deps -r examples/packages.txt"
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+    G = geomlib.load_generator(f"{EXAMPLES / example}.py:{factory}")
+    found = verdict(G)
+    assert {key for key, row in found.items() if row.passed is False} == set(), found
+    assert "The network takes (B, " in found["output shape"].finding
+    z = G.sample(1, seed=1)[0]
+    pairs = geomlib.top_eigenpairs(G, z, geomlib.load_distance("mse"), k=2)
+    assert pairs.converged.all() and pairs.eigenvalues[0] > 0
+    exact = geomlib.metric_tensor(G, z, geomlib.load_distance("mse")).eigenvalues[:2]
+    assert torch.allclose(pairs.eigenvalues, exact, rtol=1e-3)
+
+
+def test_the_noise_of_a_one_step_generator_has_the_shape_of_an_image() -> None:
+    G = load("one_step")
+    assert (G.latent_dim, G.image_shape) == (3 * 16 * 16, (3, 16, 16))
+    z = G.sample(2, seed=0)
+    by_hand = (torch.tanh(z.reshape(2, 3, 16, 16) - G.network.velocity(z.reshape(2, 3, 16, 16), torch.ones(2))) + 1) / 2
+    assert torch.allclose(G(z), by_hand, atol=1e-6)

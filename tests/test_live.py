@@ -20,7 +20,7 @@ from test_cli import call
 from torch import Tensor, nn
 
 import geomlib
-from geomlib.book import build, live, site
+from geomlib.book import build, live, runner, site
 from geomlib.generators import Generator, load_generator
 from geomlib.generators.architectures.tutorial_dcgan import ConditionalDCGAN, TutorialDCGAN
 from geomlib.generators.latents import latents_for
@@ -108,7 +108,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("live.md", "references.bib"):
         shutil.copyfile(ROOT / "book" / name, pages / name)
     shutil.copyfile(ROOT / "_config.yml", root / "_config.yml")
-    others = ("index", "executed/hessian_methods", "executed/geodesics")
+    others = ("index", "executed/hessian_methods", "executed/geodesics", "executed/course_2_pullback")
     for name in others:
         (pages / name).parent.mkdir(exist_ok=True)
         (pages / f"{name}.md").write_text(f"# {name}\n", encoding="utf-8")
@@ -135,6 +135,27 @@ def test_what_is_made_stays_until_something_changes(root: Path, monkeypatch: pyt
         live.prepare([DCGAN, "sphere"], positions=1, say=said.append)
     assert {path.name: path.stat().st_mtime_ns for path in live.PLACE.iterdir()} == made
     assert not said
+
+
+def test_the_build_makes_it_first(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before any notebook runs, so that a name that cannot be shown costs no time; only where the book has the page."""
+    asked: list[Any] = []
+
+    def prepare(names: Any, **given: Any) -> None:
+        asked.append((tuple(names), given["positions"]))
+        raise ValueError("live: asked")
+
+    monkeypatch.setattr(live, "prepare", prepare)
+    monkeypatch.setattr(runner, "run_plans", lambda *given, **named: pytest.fail("a notebook ran"))
+    settings = {"generator": DCGAN}
+    for listed, error, message in (
+        ("book/live", ValueError, "live: asked"),
+        ("book/alive", pytest.fail.Exception, "ran"),
+    ):
+        (toy / "_toc.yml").write_text(f"root: book/index\nchapters:\n- file: {listed}\n- file: book/executed/toy\n")
+        with pytest.raises(error, match=message):
+            build.build(root=toy, settings=settings, show=["mine"])
+    assert asked == [(("mine",), 25)]
 
 
 @pytest.mark.parametrize("names", [[], [DCGAN, DCGAN]])

@@ -121,16 +121,6 @@ def test_a_claim_is_stored_and_shown(tmp_path: Path, shown: list[str]) -> None:
         out.claim("a", ours=0.5, below=1)
 
 
-def test_weak_rules_do_not_judge_networks_of_others(tmp_path: Path) -> None:
-    out = Results(tmp_path)
-    weak: dict[str, Any] = {"ours": 1, "provisional": True}
-    assert [out.claim("a", holds=holds, **weak) for holds in (True, False)] == ["same direction", "undecided"]
-    out.network = "of others"
-    assert [out.claim("a", holds=holds, **weak) for holds in (True, False)] == ["not yet judged"] * 2
-    assert out.claim("a", **weak) == "not comparable", "there is nothing to judge"
-    assert out.claim("a", ours=1, holds=True) == "same direction", "the rule is no weak one"
-
-
 RIGHT, LEFT = Interval(1, 0.5, 2), Interval(-1, -2, -0.5)
 
 

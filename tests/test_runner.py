@@ -180,6 +180,23 @@ def test_a_kernel_that_dies_is_an_error(toy: Path) -> None:
         runner.run(["toy"])
 
 
+def test_a_cell_may_show_an_error_on_purpose(toy: Path) -> None:
+    """With MyST-NB's tag the run goes on; an error in any other cell is still one."""
+    for last, fails in (("out.number(after=1)", False), ("int('y')", True)):
+        path = write_notebook(toy, "toy", SETUP, "int('x')", last)
+        content = json.loads(path.read_text())
+        content["cells"][3]["metadata"] = {"tags": ["raises-exception"]}
+        path.write_text(json.dumps(content))
+        if fails:
+            with pytest.raises(runner.NotebookError, match="toy: cell 5 failed with ValueError: .*'y'"):
+                runner.run(["toy"])
+            continue
+        [folder] = runner.run(["toy"])
+        assert json.loads((folder / "summary.json").read_text())["numbers"]["after"] == 1
+        executed = notebook.read(folder / "toy.ipynb")
+        assert not notebook.errors(executed) and len(notebook.errors(executed, on_purpose=True)) == 1
+
+
 def test_what_does_not_apply_ends_early_without_error(toy: Path) -> None:
     write_notebook(toy, "toy", SETUP, "out.does_not_apply('a sphere has no factors')", "1 / 0")
     [folder] = runner.run(["toy"])

@@ -38,9 +38,9 @@ each = pytest.mark.parametrize(("name", "space"), EVERY, ids=[f"{name}-{space}" 
 def golden(name: str) -> tuple[Architecture, dict[str, Tensor], dict[str, Any], dict[str, float]]:
     """A network, the inputs and outputs, the settings of the call, and the tolerances.
 
-    Of the conditional DCGAN, whose golden file needs fetched weights (see test_packaged.py), the network alone.
+    Of those whose golden files are tried elsewhere (see test_packaged.py and test_nvidia.py), the network alone.
     """
-    if name == "conditional_dcgan":
+    if name in ("conditional_dcgan", "stylegan2_ada", "stylegan3"):
         return small(name).requires_grad_(False), {}, {}, {}
     tensors = {}
     with safe_open(GOLDEN / f"{name}.safetensors", "pt") as file:

@@ -23,14 +23,19 @@ ROOMS = (
     ("eigen", "homogeneity", "layers", "spectrum"),
     ("sweep",),
     ("applications", "check", "figures"),
-    ("findings",),
+    ("findings", "course"),
     ("live",),
     ("book",),
     ("cli",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
 # Further than its floor a room may not look down: it has no business there.
-NEVER = {"worlds": {"derivatives"}, "figures": set(FLOOR), "book": {"metric", "operators", "applications", "figures"}}
+NEVER = {
+    "worlds": {"derivatives"},
+    "figures": set(FLOOR),
+    "course": set(FLOOR),
+    "book": {"metric", "operators", "applications", "figures"},
+}
 # Names under which modules are imported outside the project.
 DOORS = ("directions", "inversion", "invert_command", "parameters", "results", "runner")
 

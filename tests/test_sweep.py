@@ -271,3 +271,16 @@ def test_workers_of_a_cluster_give_the_same_bits(tmp_path: Path) -> None:
         there = sweep.run(generator, latents, distance, store=tmp_path / "there.zarr", client=client)
     for name in ("eigenvalues", "eigenvectors", "noise_floor", "state"):
         assert np.array_equal(here[name], there[name]), name
+
+
+def test_a_client_without_workers_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr("geomlib.sweep.cluster.PATIENCE", 2.0)
+    generator, distance = geomlib.load_generator("shapes-biggan", "class"), geomlib.load_distance("mse")
+    with (
+        distributed.LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+        pytest.raises(RuntimeError, match="no worker for 2 s"),
+    ):
+        sweep.run(generator, generator.sample(2, seed=0), distance, store=tmp_path / "a.zarr", client=client)
+    assert sweep.status(tmp_path / "a.zarr").missing == 2

@@ -22,11 +22,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.spectral_norm import SpectralNorm
 
 from geomlib._progress import Progress
-from geomlib._state import isolated
+from geomlib._state import isolated, seeded
 from geomlib.distances import Distance
 from geomlib.generators.architectures import stylegan, stylegan2, styles
 from geomlib.generators.architectures.pgan import ScaledLayer
@@ -41,6 +42,7 @@ logger = logging.getLogger(__name__)
 _POWER_STEPS = 30
 # Passes with batch statistics until running ones that move by a tenth have forgotten all but 0.5 % of their start.
 _PASSES, _BATCH = 50, 16
+_DCGAN_DEVIATION = 0.02
 
 
 def contrast(generator: Generator, seed: int, count: int = 100) -> float:
@@ -144,8 +146,46 @@ def reinitialised(generator: Generator, seed: int) -> Generator:
             _initialise(module)
         network.to(generator.device)
 
+    return _calibrated(generator, "untrained", seed, reset)
+
+
+@isolated()
+def initialised_as_dcgan(generator: Generator, seed: int) -> Generator:
+    """A DCGAN before any training, initialised as its authors do (Radford et al. 2016, section 4).
+
+    Weights of convolutions are normal of mean 0 and deviation 0.02, gains of batch norms normal of mean 1 and deviation
+    0.02, as in the tutorial of PyTorch, biases 0; running statistics are those of 50 batches, as in `reinitialised`.
+
+    Raises:
+        ValueError: the generator is no `nn.Module`, or not of convolutions and batch norms alone.
+    """
+
+    def reset(network: nn.Module, random: torch.Generator) -> None:
+        for module in network.modules():
+            own = dict(module.named_parameters(recurse=False))
+            if own and not isinstance(module, _ConvNd | _BatchNorm):
+                raise ValueError(
+                    f"generator: expected convolutions and batch norms alone, as in a DCGAN; {generator.name} has a "
+                    f"{type(module).__name__}"
+                )
+            for name, parameter in own.items():
+                if name == "bias":
+                    parameter.zero_()
+                    continue
+                noise = torch.randn(parameter.shape, generator=random, dtype=torch.float64).to(parameter.device)
+                parameter.copy_(float(isinstance(module, _BatchNorm)) + _DCGAN_DEVIATION * noise)
+            if isinstance(module, _BatchNorm):
+                module.reset_running_stats()
+
+    return _calibrated(generator, "untrained, N(0, 0.02)", seed, reset)
+
+
+def _calibrated(
+    generator: Generator, label: str, seed: int, change: Callable[[nn.Module, torch.Generator], None]
+) -> Generator:
+    """A control whose batch norms have the statistics of the network as it is made."""
     with torch.random.fork_rng([generator.device] if generator.device.type == "cuda" else []), torch.no_grad():
-        control = _control(generator, "untrained", seed, reset)
+        control = _control(generator, label, seed, change)
         assert isinstance(control.module, nn.Module)
         norms = [part for part in control.module.modules() if isinstance(part, _BatchNorm)]
         momenta = [norm.momentum for norm in norms]
@@ -180,7 +220,7 @@ def _control(
     network = control.network
     assert isinstance(network, nn.Module)
     with torch.no_grad():
-        change(network, torch.Generator().manual_seed(seed))
+        change(network, seeded(seed))
     return control
 
 

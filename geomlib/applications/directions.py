@@ -6,14 +6,13 @@ ones from a file.  None of the three methods knows an image distance.  Cost is c
 latent counts as one, and so does one Jacobian-vector product.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
@@ -23,8 +22,9 @@ from geomlib._checks import check_choice, check_finite, check_matrix
 from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.distances import Distance
-from geomlib.generators.envelope import check_file
+from geomlib.generators.contents import read_content
 from geomlib.generators.interface import Generator
+from geomlib.generators.pickles import as_tensor
 from geomlib.layers import activation_view, layer_metrics, layer_names
 from geomlib.metric import Metric, metric_tensor, signs_fixed
 
@@ -215,12 +215,16 @@ def random(n: int, k: int, seed: int) -> Directions:
     return Directions("random", axes, torch.ones(k, dtype=torch.float64), 0)
 
 
-def load_directions(path: str | Path, latent_dim: int, *, key: str = "", stored: str = "") -> Directions:
-    """Published axes from a file: safetensors, `.npy`, `.npz`, or of `torch.save` (tensors alone are read).
+def load_directions(
+    path: str | Path, latent_dim: int, *, key: str = "", stored: str = "", layers: int = 1
+) -> Directions:
+    """Published axes from a file: safetensors, `.npy`, `.npz`, of `torch.save`, or a pickle (read without running it).
 
     The array is `(k, n)` or `(n, k)`, distinguished by `latent_dim`, or one axis `(n,)`; dimensions of size one do not
-    count.  `stored` ("rows" or "columns") says which where both are `n`.  Of several arrays that fit, `key` names the
-    one to take ("lat_comp" in files of GANSpace).  The order is that of the file, `strengths` are the lengths there.
+    count.  In W+, whose latents hold a style of `m` numbers for each of `layers`, it is also `(layers, m)`, one axis,
+    or `(k, layers, m)`; an array `(m,)` or `(k, m)`, of W, then moves all layers alike.  `stored` ("rows" or "columns")
+    says which where both are `n`.  Of several arrays that fit, `key` names the one to take ("lat_comp" in files of
+    GANSpace, "smile.axis" inside of another dictionary).  The order is that of the file, `strengths` are the lengths.
 
     Raises:
         FileNotFoundError: no such file.
@@ -230,17 +234,17 @@ def load_directions(path: str | Path, latent_dim: int, *, key: str = "", stored:
     path = Path(path)
     check_choice("stored", stored, ("", "rows", "columns"))
     arrays = {name: value for name, value in _arrays(path).items() if key in ("", name)}
-    fitting = [name for name, value in arrays.items() if value.ndim in (1, 2) and latent_dim in value.shape]
+    fitting = {name: one for name, value in arrays.items() if (one := _as_axes(value, latent_dim, layers)) is not None}
     if len(fitting) != 1:
         shapes = ", ".join(f"{name!r} {tuple(value.shape)}" for name, value in arrays.items()) or "nothing"
         raise ValueError(
             f"path: expected one array of axes of {latent_dim} numbers in {path.name}, found {shapes}"
             + (": name one by key" if fitting else "")
         )
-    axes = arrays[fitting[0]].double()
-    axes = axes[:, None] if axes.ndim == 1 else axes
+    [(name, axes)] = fitting.items()
+    axes = axes.double()
     if axes.shape == (latent_dim, latent_dim) and not stored:
-        raise ValueError(f"stored: expected 'rows' or 'columns': {fitting[0]!r} in {path.name} is square")
+        raise ValueError(f"stored: expected 'rows' or 'columns': {name!r} in {path.name} is square")
     if stored == "rows" or len(axes) != latent_dim:
         axes = axes.mT
     check_finite(f"axes of {path.name}", axes)
@@ -250,6 +254,22 @@ def load_directions(path: str | Path, latent_dim: int, *, key: str = "", stored:
     return Directions(path.stem, axes / lengths, lengths, 0)
 
 
+def _as_axes(value: Tensor, n: int, layers: int) -> Tensor | None:
+    """An array as axes `(n, k)` or `(k, n)`; None where it can hold none."""
+    if value.ndim == 1 and len(value) == n:
+        return value[:, None]
+    if value.ndim == 2 and n in value.shape:
+        return value
+    if value.ndim == 2 and value.numel() == n:
+        return value.reshape(n, 1)
+    if value.ndim == 3 and value.shape[1:].numel() == n:
+        return value.flatten(1)
+    if layers > 1 and value.ndim <= 2 and n // layers in value.shape and n % layers == 0:
+        rows = value[None] if value.ndim == 1 else value if value.shape[1] == n // layers else value.mT
+        return rows.repeat(1, layers)
+    return None
+
+
 def _arrays(path: Path) -> dict[str, Tensor]:
     """All arrays of floating-point numbers in a file, by name, without dimensions of size one."""
     if not path.is_file():
@@ -257,15 +277,28 @@ def _arrays(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix in (".npy", ".npz"):
             content: Any = np.load(path, allow_pickle=False)
-        elif check_file(path) == "safetensors":
-            content = load_file(path)
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        named = dict(content) if hasattr(content, "keys") else {"axes": content}
+            content = read_content(path).value
+        if not isinstance(as_tensor(content), Mapping | list | tuple | Tensor | np.ndarray):
+            raise ValueError(f"it holds a {type(content).__name__}")
     except Exception as error:  # a damaged file can raise anything
-        raise ValueError(f"path: {path.name} is no whole file of arrays ({str(error).splitlines()[0]})") from error
-    tensors = {str(name): torch.as_tensor(value) for name, value in named.items() if isinstance(value, _ARRAY)}
-    return {name: value.detach().squeeze() for name, value in tensors.items() if value.is_floating_point()}
+        reason = str(error).removeprefix("weights: ").splitlines()[0].replace(str(path), "it")
+        if "allow_pickle" in reason:
+            reason = "it holds objects of Python in the place of numbers: save the arrays alone, by numpy.savez"
+        raise ValueError(f"path: {path.name} is no whole file of arrays ({reason})") from error
+    tensors = {name: torch.as_tensor(value) for name, value in _flat(content, "", 4)}
+    return {name or "axes": value.detach().squeeze() for name, value in tensors.items() if value.is_floating_point()}
+
+
+def _flat(content: Any, name: str, depth: int) -> Iterator[tuple[str, Any]]:
+    """The arrays in dictionaries and lists, with the way to each."""
+    value = as_tensor(content)
+    if isinstance(value, _ARRAY):
+        yield name, value
+    elif isinstance(content, Mapping | list | tuple) and depth:
+        items = content.items() if isinstance(content, Mapping) else enumerate(content)
+        for key, inner in items:
+            yield from _flat(inner, f"{name}.{key}".lstrip("."), depth - 1)
 
 
 def strength(H: Tensor, axes: Tensor) -> Tensor:

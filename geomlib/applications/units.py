@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from geomlib._checks import check_choice
+from geomlib._state import seeded
 from geomlib.distances import trunks
 from geomlib.distances.torchvision_import import import_torchvision
 from geomlib.worlds.shapes.networks import load_factor_reader
@@ -58,7 +59,7 @@ def units_in_turn(answers: Mapping[str, Tensor], seed: int) -> list[tuple[str, i
     `answers` `(B, units)` of each layer are those to images of the generator (`search.activations`); units that hardly
     answer differently to them are left out.
     """
-    random = torch.Generator().manual_seed(seed)
+    random = seeded(seed)
     layers = []
     for layer, answer in answers.items():
         alive = (answer.std(0) > _FEWEST * answer.std(0).amax()).nonzero()[:, 0].tolist()

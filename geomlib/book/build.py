@@ -3,29 +3,50 @@
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from geomlib import course
 from geomlib.book import live, notebook, runner, site
-from geomlib.book.plan import DEFAULT_GENERATOR, comparisons, run_of
+from geomlib.book.plan import DEFAULT_GENERATOR, FALLBACK, comparisons, run_of, source_of
 from geomlib.book.run import Answers
 from geomlib.book.site import BookError
 from geomlib.generators import archives
 from geomlib.generators.packaged import PACKAGED, is_here
 
-FALLBACK = "shapes-dcgan"  # comes with the package
 EXECUTED = Path("book") / "executed"
 RECORD = "execution_record"
 LEADING = "interpretable_axes"  # its pictures come first on the landing page
 
 
 def pages(root: Path) -> list[str]:
-    """The experiments that ``_toc.yml`` places in the book, in its order."""
-    listed = re.findall(r"file:\s*book/executed/(\w+)", (root / "_toc.yml").read_text(encoding="utf-8"))
-    return [name for name in listed if name != RECORD]
+    """The experiments that ``_toc.yml`` places in the book, in its order.
+
+    Raises:
+        ValueError: the file is no YAML.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"_toc.yml is no YAML: {' '.join(str(error).split())}") from error
+    paths = [PurePosixPath(name) for name in _files(content)]
+    listed = [path.with_suffix("") if path.suffix in (".md", ".ipynb") else path for path in paths]
+    return [path.name for path in listed if path.parent == PurePosixPath(EXECUTED.as_posix()) and path.name != RECORD]
+
+
+def _files(content: Any) -> Iterator[str]:
+    """The files that a table of contents names, at whatever depth, in its order."""
+    if isinstance(content, Mapping):
+        if isinstance(content.get("file"), str):
+            yield content["file"]
+        content = list(content.values())
+    for part in content if isinstance(content, list) else ():
+        yield from _files(part)
 
 
 def build(
@@ -64,6 +85,7 @@ def build(
     with chdir(root):
         answers: Answers = {}
         plans = [runner.make_plan(root, name, settings, {}, answers) for name in pages(root)]
+        plans.sort(key=lambda plan: plan.source.parent.name == course.FOLDER)  # what the landing page shows comes first
         further = [
             plan for plan in comparisons(root, str(settings.get("profile") or "quick"), answers) if _is_here(plan, say)
         ]
@@ -129,6 +151,7 @@ def collect(folders: Sequence[Path], about: str = "") -> None:
         shutil.copyfile(source, EXECUTED / source.name)
         for figure in folder.glob("*.png"):
             shutil.copyfile(figure, figures / figure.name)
+    course.collect(Path(), EXECUTED)
     (EXECUTED / "highlights.md").write_text(_highlights(folders), encoding="utf-8", newline="\n")
     own = Path("book") / "landing" / f"{about}.md"
     landing = own if own.is_file() else own.with_name("other.md")
@@ -143,7 +166,7 @@ def _collect_unfinished(folders: Sequence[Path], all_folders: Sequence[Path], ab
     """The same of what is finished, with a page for each of the others that says that it is not."""
     collect(folders, about)
     for folder in set(all_folders) - set(folders):
-        cells = notebook.read(Path("notebooks") / f"{folder.name}.ipynb")["cells"]
+        cells = notebook.read(source_of(Path(), folder.name))["cells"]
         title = next((line for cell in cells for line in "".join(cell["source"]).splitlines() if line[:2] == "# "), "")
         text = f"{title or f'# {folder.name}'}\n\nThis page is being computed.\n"
         (EXECUTED / f"{folder.name}.md").write_text(text, encoding="utf-8", newline="\n")

@@ -8,6 +8,7 @@ from typing import Any
 PAPERMILL_TIMES = ("start_time", "end_time", "duration", "input_path", "output_path", "exception")
 ERROR_MARK = "papermill-error-cell-tag"
 INJECTED = "injected-parameters"
+EXPECTED = "raises-exception"  # the tag of a cell that shows an error on purpose
 NOT_APPLICABLE = "DoesNotApply"
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 VARYING = {
@@ -23,16 +24,33 @@ def source_text(notebook: dict[str, Any]) -> str:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A notebook as JSON."""
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    """A notebook as JSON.
+
+    Raises:
+        ValueError: the file is empty or no notebook; the message names it.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        for cell in content["cells"]:
+            cell.setdefault("metadata", {})
+            cell["cell_type"], cell["source"]  # noqa: B018 - what every cell has
+        content.setdefault("metadata", {})
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        what = "is empty" if not path.stat().st_size else f"is no notebook of format 4 ({type(error).__name__})"
+        raise ValueError(f"{path.name} {what}; mend it, or move it out of {path.parent.name}/") from error
     return content
 
 
-def errors(notebook: dict[str, Any]) -> list[tuple[int, dict[str, Any], dict[str, Any]]]:
-    """Cells that ended in an error: their number, counted from 1 without what papermill added; the cell; the error."""
+def errors(notebook: dict[str, Any], on_purpose: bool = False) -> list[tuple[int, dict[str, Any], dict[str, Any]]]:
+    """Cells that ended in an error: their number, counted from 1 without what papermill added; the cell; the error.
+
+    Those tagged ``raises-exception`` show one on purpose and count only if they are asked for.
+    """
     own = [c for c in notebook["cells"] if not {ERROR_MARK, INJECTED} & set(c["metadata"].get("tags", []))]
     failures = []
     for number, cell in enumerate(own, start=1):
+        if not on_purpose and EXPECTED in cell["metadata"].get("tags", []):
+            continue
         failures += [(number, cell, output) for output in cell.get("outputs", []) if output["output_type"] == "error"]
     return failures
 

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from geomlib import course
 from geomlib._files import sha256
 from geomlib._literals import generator_options, options_text
 from geomlib.book import notebook, parameters, provenance
 from geomlib.book.run import Answers, Run, describe, finished
+from geomlib.generators.packaged import is_here
 
 SHARED = ("generator", "space", "options", "weights", "distance", "device", "seed", "profile")
 PROFILES = ("quick", "paper", "smallest")
 DEFAULT_GENERATOR = "dcgan-portraits"
+FALLBACK = "shapes-dcgan"  # comes with the package
 # Folders that decide how notebooks are run and checked, and not what they compute, draw or say.
-MACHINE = ("book", "check", "cli.py", "live")
+MACHINE = ("book", "check", "cli.py", "course", "live")
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Plan:
     @property
     def source(self) -> Path:
         """The notebook."""
-        return Path("notebooks") / f"{self.experiment}.ipynb"
+        return source_of(Path(), self.experiment)
 
     def reads_from(self, experiment: str) -> bool:
         """Whether the notebook reads what this experiment left, and so has to run after it."""
@@ -101,6 +104,12 @@ def experiments(root: Path) -> list[str]:
     return sorted(path.stem for path in (root / "notebooks").glob("*.ipynb"))
 
 
+def source_of(root: Path, experiment: str) -> Path:
+    """Where the notebook of an experiment, or of a chapter of the course, is or would be."""
+    place = root / "notebooks" / f"{experiment}.ipynb"
+    return next((one for one in course.chapters(root) if one.stem == experiment), place)
+
+
 def run_of(settings: Mapping[str, Any], answers: Answers | None = None) -> Run:
     """The run that settings ask for; see `run.describe`, which tells what is raised."""
     weights, space, distance = (str(settings.get(key) or "") for key in ("weights", "space", "distance"))
@@ -122,6 +131,9 @@ def make_plan(
 ) -> Plan:
     """Check and complete the parameters of one experiment; explicit ones win over settings, settings over the profile.
 
+    A chapter of the course is about the networks that it names, whatever the settings say: of these it takes the
+    profile alone.  Its run is that of ``DEFAULT_GENERATOR``, or of ``FALLBACK`` where the other is not here.
+
     Args:
         root: the project, which is the working directory.
         experiment: name of a notebook.
@@ -134,7 +146,10 @@ def make_plan(
             that changes the generator and that the notebook would not hand on, or see `run.describe`.
         FileNotFoundError: see `run.describe`.
     """
-    source = root / "notebooks" / f"{experiment}.ipynb"
+    source = source_of(root, experiment)
+    if source.parent.name == course.FOLDER:
+        first = DEFAULT_GENERATOR if is_here(DEFAULT_GENERATOR) else FALLBACK
+        settings = {"profile": settings.get("profile"), "default_generator": first}
     if not source.is_file():
         raise ValueError(f"no experiment {experiment!r}; there are: {', '.join(experiments(root))}")
     profile = str(settings.get("profile") or "quick")

@@ -62,7 +62,7 @@ def execute(root: Path, plan: Plan, threads: int, say: Say, stop: threading.Even
         record = json.loads(record_file.read_text(encoding="utf-8"))
         executed = notebook.read(output)
         failures = [one for one in notebook.errors(executed) if one[2]["ename"] != notebook.NOT_APPLICABLE]
-        if failures or (record.pop("failed") and not notebook.errors(executed)):
+        if failures or (record.pop("failed") and not notebook.errors(executed, on_purpose=True)):
             kept = Path("results/.failed") / plan.source.name
             kept.parent.mkdir(exist_ok=True)
             shutil.copyfile(output, kept)

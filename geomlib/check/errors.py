@@ -1,13 +1,13 @@
 """Which operation of which layer is to blame for an error."""
 
+import os
 import re
 import traceback
 from pathlib import Path
 
-import torch
 from torch import nn
 
-_TORCH, _HERE = Path(torch.__file__).parent, Path(__file__).parents[1]
+_PYTHON, _HERE = Path(os.__file__).parent, Path(__file__).parents[1]
 _OPERATION = re.compile(r"forward AD with (\S+) that|derivative for '?(?:aten::)?(\w+)'? is not|vmap over (\w+),")
 _RANDOM = "called random operation"
 
@@ -16,6 +16,19 @@ def one_line(error: BaseException) -> str:
     """The first sentence of an error's text."""
     first = (str(error).strip() or type(error).__name__).splitlines()[0]
     return first.split(". ")[0].rstrip(".")
+
+
+def is_from_outside(error: BaseException) -> bool:
+    """Whether an error arose in code that is neither PyTorch's nor geomlib's, nor of another installed package."""
+    frames = [Path(frame.f_code.co_filename) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    last = next((path for path in reversed(frames) if not _is_library(path)), None)
+    return last is not None and not frames[-1].is_relative_to(_HERE)
+
+
+def _is_library(path: Path) -> bool:
+    """Whether a file is no user's own."""
+    installed = "site-packages" in path.parts or path.is_relative_to(_PYTHON) or not path.suffix
+    return installed or path.is_relative_to(_HERE)
 
 
 def blame(error: BaseException, modules: dict[str, nn.Module]) -> str:
@@ -29,7 +42,7 @@ def blame(error: BaseException, modules: dict[str, nn.Module]) -> str:
     for frame, number in traceback.walk_tb(error.__traceback__):
         path = Path(frame.f_code.co_filename)
         layer = names.get(id(frame.f_locals.get("self")), layer)
-        if not {_TORCH, _HERE} & set(path.parents):
+        if not _is_library(path):
             line = f"{path.name}:{number}"
     place = ", ".join(filter(None, [layer, line]))
     return f"{reason} ({place})" if place else reason

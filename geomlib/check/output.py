@@ -3,19 +3,23 @@
 import copy
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from geomlib._checks import check_finite
 from geomlib.check.errors import blame
+from geomlib.check.form import advice_for
 from geomlib.distances import Distance, load_distance
-from geomlib.generators.hidden import hidden_modules
+from geomlib.generators.adapters import Adapter, describe
+from geomlib.generators.hidden import hidden_modules, in_training
 from geomlib.generators.interface import Generator
 from geomlib.operators import PullbackOperator
 
 Verdict = tuple[bool | None, str, str]  # passed (None: a note), the finding, what to do
 COUNT = 2  # latents that are tried: fewer than channels, so that a lost batch axis shows
+BYTES = 20  # a network of another range does not come so far
 SATURATED, SOME_SATURATED = 0.25, 0.02  # shares of values at an end of the range: a problem, a note
 
 
@@ -62,7 +66,7 @@ def try_latents(trial: Trial) -> Verdict:
 
 
 def try_training_mode(trial: Trial) -> Verdict:
-    training = [name for name, module in trial.modules().items() if module.training]
+    training = [name for name, module in trial.modules().items() if in_training(module)]
     if training:
         return False, f"In training mode: {', '.join(training[:3])} ({len(training)} in all).", "Call .eval() on it."
     return True, "No module is in training mode.", ""
@@ -71,9 +75,17 @@ def try_training_mode(trial: Trial) -> Verdict:
 def try_shape(trial: Trial) -> Verdict:
     generator = trial.generator
     with torch.no_grad():
-        raw = generator.module(trial.latents.clone())
+        try:
+            raw: Any = generator.module(trial.latents.clone())
+        except Exception as error:  # whatever a stranger's network raises
+            advice = advice_for(generator, trial.latents)
+            if not advice:
+                raise
+            return False, f"{type(error).__name__}: {blame(error, trial.modules())}.", advice
         if not isinstance(raw, Tensor):
-            return False, f"It returns {type(raw).__name__}, not a tensor.", "Return the image alone."
+            held, part = describe(raw)
+            advice = "Return the image alone." if part is None else f"Pass output={part!r} to geomlib.Generator."
+            return False, f"It returns {type(raw).__name__}, not a tensor: it {held}.", advice
         if not raw.is_floating_point():
             return False, f"It returns {raw.dtype}, which has no derivative.", "Return values before they are rounded."
         trial.images = generator(trial.latents)
@@ -81,9 +93,14 @@ def try_shape(trial: Trial) -> Verdict:
     if shape[:1] != (COUNT,):
         return False, f"{COUNT} latents give an output of shape {shape}.", "Keep the batch as the first axis."
     if len(shape) == 4:
-        if shape[1] > 4 and shape[3] in (1, 3):
-            return False, f"{shape} looks like channels last.", "Return (B, C, H, W): .permute(0, 3, 1, 2)."
-        return True, f"Images (B, {', '.join(map(str, shape[1:]))}), {trial.images.dtype}.", ""
+        if shape[1] > 3 and shape[3] in (1, 3):
+            return (
+                False,
+                f"{shape} looks like channels last.",
+                "Pass channels_last=True to geomlib.Generator, or return (B, C, H, W).",
+            )
+        told = f" {generator.module.told()}" if isinstance(generator.module, Adapter) else ""
+        return True, f"Images (B, {', '.join(map(str, shape[1:]))}), {trial.images.dtype}.{told}", ""
     if generator.output_range is not None:
         return False, f"{shape} is no (B, C, H, W).", "Return that; for sound (B, C, L) pass output_range=None."
     if len(shape) == 3:
@@ -113,6 +130,9 @@ def try_range(trial: Trial) -> Verdict:
         return False, f"{outside:.1%} of the values are outside [0, 1].", f"Set another {given}, or clamp=True."
     saturated = float(((values <= 0) | (values >= 1)).double().mean())
     found = f"Values from {low:.3g} to {high:.3g}, {saturated:.1%} at or beyond an end of the range."
+    if saturated > SATURATED and (highest := _raw_extent(generator, trial)) > BYTES:
+        advice = f"The network's own go up to {highest:.4g}: pass output_range=(0, 255) in the place of {given}."
+        return False, found, advice
     if saturated > SATURATED:
         return False, found, f"There the derivative is zero: is {given} what the network returns, and is it trained?"
     if saturated > SOME_SATURATED:
@@ -120,6 +140,15 @@ def try_range(trial: Trial) -> Verdict:
     if low > 0.45:
         return None, found, f"The lower half is empty: is {given} what the network returns?"
     return True, found, ""
+
+
+def _raw_extent(generator: Generator, trial: Trial) -> float:
+    """The largest value before the range is applied, in units that end at 255; 0 where the range is as large."""
+    low, high = (torch.as_tensor(bound).abs().max() for bound in generator.output_range or (0, 0))
+    if max(float(low), float(high)) > 2:
+        return 0.0
+    with torch.no_grad():
+        return float(generator.module(trial.latents.clone()).max())
 
 
 def try_determinism(trial: Trial) -> Verdict:

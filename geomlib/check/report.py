@@ -133,6 +133,8 @@ def check_generator(
     if not isinstance(generator, Generator):
         raise TypeError(f"generator: expected a geomlib.Generator, got {type(generator).__name__}")
     trial, rows, stopped = Trial(generator, distance, seed), list[Row](), set[str]()
+    if generator.about:
+        rows.append(Row("file", True, generator.about))
     devices = [generator.device] if generator.device.type == "cuda" else []
     # A layer that draws from the global random numbers must neither disturb the caller's nor depend on them.
     with torch.random.fork_rng(devices), torch.enable_grad(), _without_warnings():
@@ -149,6 +151,6 @@ def check_generator(
             if row.passed is False or missing:
                 stopped.add(name)
             if progress:
-                progress(len(rows), len(TRIALS))
+                progress(len(rows) - bool(generator.about), len(TRIALS))
     title = f"{generator.name}: {generator.latent_dim} latents, {generator.dtype}, {generator.device}"
     return Report(title, tuple(rows))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from geomlib._checks import check_choice
+from geomlib._checks import check_choice, check_device
 from geomlib._state import isolated
 from geomlib.distances.distance import Distance
 from geomlib.distances.lpips import LOADERS, lpips
@@ -65,6 +65,7 @@ def load_distance(
         >>> d.spec
         {'source': 'st-lpips-alex', 'size': 64}
     """
+    check_device(device)
     if not source:
         raise ValueError(
             f"distance: none was given and the generator names none; pass one of {', '.join(_KNOWN)}, "

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from geomlib._files import sha256
+from geomlib._state import seeded
 from geomlib.distances.torchvision_import import import_torchvision
 
 _Network = TypeVar("_Network", bound=nn.Module)
@@ -61,7 +62,7 @@ def untrained(build: Callable[[], _Network], seed: int) -> _Network:
     with torch.device("meta"):  # no memory, no random numbers
         network = build()
     network.to_empty(device="cpu")
-    random = torch.Generator().manual_seed(seed)
+    random = seeded(seed)
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=random)

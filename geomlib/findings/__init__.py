@@ -1,7 +1,7 @@
 """What a notebook says: numbers, figures, claims, and the names that people gave to axes."""
 
-from geomlib.findings.claims import Interval
 from geomlib.findings.experiment import Experiment, open_experiment
+from geomlib.findings.intervals import Interval
 from geomlib.findings.paired import Paired, paired_test
 from geomlib.findings.results import DoesNotApply, Results, progress
 

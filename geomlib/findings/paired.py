@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from geomlib.findings.claims import Interval
+from geomlib.findings.intervals import Interval
 
 
 class Paired(NamedTuple):

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from geomlib._progress import Progress
-from geomlib.findings.claims import Interval, verdict
+from geomlib.findings.intervals import Interval
+from geomlib.findings.rules import AxesJudged, Count, Judgement, identity, verdict
 
 PROGRESS_FILE = "GEOMLIB_PROGRESS"  # environment variable; set by the runner, read by the notebook's kernel
 COMPARISON = ("claim", "authors", "source", "ours", "verdict")
@@ -66,7 +67,7 @@ class Results:
                 raise ValueError(f"figure {name!r}: {key} is empty")
         if not name.replace("-", "").replace("_", "").isalnum():
             raise ValueError(f"figure name {name!r}: use letters, digits, - and _ only")
-        if name in self.summary["figures"] and not _may_repeat():
+        if name in self.summary["figures"] and not _at_work():
             raise ValueError(f"figure name {name!r} is used twice")
         stream = io.BytesIO()
         # no Software entry: it names the matplotlib version, and the file is compared byte by byte
@@ -83,6 +84,8 @@ class Results:
             {"image/png": base64.b64encode(content).decode(), "text/plain": f"{caption}"},
             {"image/png": {"alt": alt, "width": round(width * 96 / dpi)}, "geomlib": {"figure": name}},
         )
+        if _at_work():  # the book sets the caption below the figure; who works in a notebook reads it here
+            _display({"text/markdown": caption, "text/plain": caption}, {})
 
     def audio(self, name: str, waveform: Any, rate: int, *, caption: str) -> None:
         """Save a waveform `(L,)` in [-1, 1] as ``<name>.wav``, 16 bits, and show a player with its caption.
@@ -148,37 +151,49 @@ class Results:
         holds: bool | None = None,
         above: float | None = None,
         below: float | None = None,
+        units: int | None = None,
         tested: str = "",
+        tolerance: float | None = None,
         rule: str = "",
-        provisional: bool = False,
     ) -> str:
         """Record a claim with its number, source and verdict, which is returned; `claims` shows those recorded.
 
         Args:
             claim: one sentence, or the quantity that it is about.
-            ours: what this run finds: an `Interval`, a number, or words with numbers.
+            ours: what this run finds: a `Judgement`, `AxesJudged` or `Count` of `rules`, which brings its own word, an
+                `Interval`, a number, or words with numbers.
             authors: their working value, None where none was seen.
             source: where they say it.
             holds: whether a rule without an interval is met; None: not comparable.
             above: `ours` is an `Interval` that should lie above this value.
             below: or below this one.
+            units: how many latents, targets or units an `Interval` rests on; fewer than ten are not comparable.
             tested: the test that holds an identity, in the place of a verdict by the numbers of a run.
+            tolerance: of an identity, whose error in this run is `ours`.
             rule: what had to hold, where the sentence does not say it.
-            provisional: the rule refuses too little; a network that others trained is "not yet judged" by it.
 
         Raises:
             FloatingPointError: a value that is not finite.
-            TypeError: see `claims.verdict`.
+            TypeError: see `rules.verdict`.
+            ValueError: see `rules.identity`.
         """
-        word = "tested" if tested else verdict(holds, ours=ours, above=above, below=below)
-        if provisional and self.network == "of others" and word in ("same direction", "contradicted", "undecided"):
-            word = "not yet judged"
+        if isinstance(ours, Judgement | AxesJudged | Count):
+            word = ours.word
+        elif tested:
+            word = "tested" if tolerance is None else identity(float(ours), tolerance)
+        else:
+            word = verdict(holds, ours=ours, above=above, below=below, units=units)
         sides = [f"the interval lies above {above:g}"] if above is not None else []
         sides += [f"the interval lies below {below:g}"] if below is not None else []
+        sides += [ours.rule] if isinstance(ours, Judgement) else []
         row = dict(zip(COMPARISON, (claim, authors, source, _told(ours), word), strict=True))
         row |= {"rule": tested or rule or "; ".join(sides), "network": self.network}
-        if isinstance(ours, Interval):
-            row |= {"value": ours.value, "low": ours.low, "high": ours.high}
+        row |= {} if tolerance is None else {"tolerance": tolerance}
+        shown = ours.worst[1] if isinstance(ours, Judgement) and ours.worst else ours
+        if isinstance(shown, Interval):
+            row |= {"value": shown.value, "low": shown.low, "high": shown.high}
+        if isinstance(ours, Judgement):
+            row |= {"units": ours.units, "note": ours.note}
         self.summary["comparison"].append({key: _plain(key, value) for key, value in row.items()})
         self._write()
         return word
@@ -187,6 +202,13 @@ class Results:
         """Show the claims recorded so far as one table."""
         header = ["Claim", "Authors' working value", "Source", "Ours", "Verdict"]
         _show_table(caption, header, [[row[key] for key in COMPARISON] for row in self.summary["comparison"]])
+
+    def finding(self, sentence: str) -> None:
+        """Say in one sentence, with its number, what was found; it stands before the method."""
+        self.summary["finding"] = sentence
+        self._write()
+        bundle = {"text/markdown": f"**What we found.** {sentence}", "text/plain": sentence}
+        _display(bundle, {})
 
     def table(self, caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Show a table; what later work needs of it goes into the summary by `number`.
@@ -270,8 +292,8 @@ def progress(label: str) -> Progress:
 
 
 def _told(ours: Any) -> Any:
-    """What a run found, as a table says it: an interval in its own words, numbers as they are."""
-    return str(ours) if isinstance(ours, Interval) else ours
+    """What a run found, as a table says it: an interval or a judgement in its own words, numbers as they are."""
+    return str(ours) if isinstance(ours, Interval | Judgement | AxesJudged | Count) else ours
 
 
 def _plain(key: str, value: Any) -> Any:
@@ -294,7 +316,7 @@ def _in_notebook() -> bool:
     return shell is not None and getattr(shell.get_ipython(), "kernel", None) is not None
 
 
-def _may_repeat() -> bool:
+def _at_work() -> bool:
     """Someone at work in a notebook runs a cell again and again; in a run that is a mistake."""
     return _in_notebook() and PROGRESS_FILE not in os.environ
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from geomlib._state import seeded
 from geomlib.generators.interface import Generator, Sampler
 
 
@@ -44,7 +45,7 @@ def _box(low: tuple[float, ...], high: tuple[float, ...]) -> Sampler:
 
 def linear(outputs: int = 48, latent_dim: int = 16, decades: float = 4.0, seed: int = 0) -> AnalyticGenerator:
     """`x = A z` with singular values that fall over `decades`: the same metric everywhere, `JᵀJ = AᵀA`."""
-    random = torch.Generator().manual_seed(seed)
+    random = seeded(seed)
     left = torch.linalg.qr(torch.randn(outputs, latent_dim, generator=random, dtype=torch.float64)).Q
     right = torch.linalg.qr(torch.randn(latent_dim, latent_dim, generator=random, dtype=torch.float64)).Q
     matrix = left * torch.logspace(0, -decades, latent_dim, dtype=torch.float64) @ right.T

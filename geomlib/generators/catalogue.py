@@ -1,8 +1,6 @@
 """Generators by name: embedded, packaged, published, analytic, or anyone's own factory."""
 
-import contextlib
 import importlib
-import importlib.util
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -12,22 +10,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from geomlib._checks import check_choice
+from geomlib._checks import check_choice, check_device
 from geomlib._files import WEIGHTS, sha256
 from geomlib._literals import convert
 from geomlib._state import isolated
 from geomlib.generators import analytic
-from geomlib.generators.architectures import build
+from geomlib.generators.architectures.stylegan import StyleGAN
 from geomlib.generators.archives import local_path as packaged_path
 from geomlib.generators.archives import packaged_state
-from geomlib.generators.checkpoints import load_state, read_state
+from geomlib.generators.checkpoints import read_state
+from geomlib.generators.contents import GENERATOR_KEYS
 from geomlib.generators.download import local_path
+from geomlib.generators.files import SUFFIXES, fitted, load_network, mean_style_beside
 from geomlib.generators.imported import own_files
 from geomlib.generators.interface import Generator
 from geomlib.generators.known import ANALYTIC, EMBEDDED, card
 from geomlib.generators.packaged import PACKAGED, Packaged
 from geomlib.generators.published import PUBLISHED
 from geomlib.generators.spaces import as_generator
+from geomlib.generators.user_code import load_file
 
 # The settings of the paper where they are not the default ones; StyleGAN's truncation is that of the space "z".
 PAPER_OPTIONS: dict[str, dict[str, Any]] = {
@@ -58,10 +59,7 @@ def load_object(spec: str, what: str) -> Any:
         path = Path(source)
         if not path.is_file():
             raise FileNotFoundError(f"{what}: no file {source} (from {spec!r})")
-        module_spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert module_spec is not None and module_spec.loader is not None
-        module = importlib.util.module_from_spec(module_spec)
-        module_spec.loader.exec_module(module)
+        module = load_file(path)
     else:
         try:
             module = importlib.import_module(source)
@@ -99,7 +97,14 @@ def source_files(spec: str, weights: str = "", what: str = "generator") -> list[
         files = [local_path(spec)]
     if spec in PACKAGED and not weights:
         files = [packaged_path(spec)]
+    if is_file_of_weights(spec):
+        files = [Path(spec)]
     return [*files, *own_files(spec.rpartition(":")[0])] if ":" in spec else files
+
+
+def is_file_of_weights(source: str) -> bool:
+    """Whether a generator is named by a file that holds its weights."""
+    return source.endswith(SUFFIXES)
 
 
 def _embedded(name: str, space: str, weights: str | Path | None, options: dict[str, Any]) -> Generator:
@@ -127,8 +132,7 @@ def _packaged(entry: Packaged, space: str, weights: str | Path | None, options: 
     if not entry.architecture:
         raise ValueError(f"generator: {entry.name} names no architecture: its weights are no generator by themselves")
     state = read_state(weights, entry.key) if weights else packaged_state(entry)
-    network = build(entry.architecture, **entry.config)
-    load_state(network, _renamed(state, entry.renamed), entry.name)
+    network = fitted(entry.architecture, entry.config, _renamed(state, entry.renamed), entry.name)
     network.eval().requires_grad_(False)
     return as_generator(entry.architecture, network, space, entry.name, entry.distance, **options)
 
@@ -141,22 +145,30 @@ def _renamed(state: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str,
 def _loaded(
     name: str,
     architecture: str,
-    config: Mapping[str, Any],
+    config: Mapping[str, Any] | None,
     path: Path,
-    key: tuple[str, ...],
+    keys: tuple[str, ...],
     space: str,
     distance: str,
     options: dict[str, Any],
 ) -> Generator:
-    state = read_state(path, key)
-    network = build(architecture, **config)
-    load_state(network, state, name)
-    if architecture == "stylegan2" and options.get("truncation", 1.0) != 1.0:
-        # Converted files have the mean style of the training beside the state dict; else it is computed.
-        with contextlib.suppress(ValueError):
-            average = read_state(path, "latent_avg").get("latent_avg")
-            options = options if average is None else {"mean_style": average} | options
-    return as_generator(architecture, network.eval().requires_grad_(False), space, name, distance, **options)
+    key = options.pop("key", "")
+    wanted = (str(key),) if key else (*keys, *GENERATOR_KEYS)
+    loaded = load_network(path, wanted, architecture, config, name if architecture else "")
+    average = mean_style_beside(loaded.content)
+    if loaded.architecture == "stylegan2" and options.get("truncation", 1.0) != 1.0 and average is not None:
+        options = {"mean_style": average} | options
+    if isinstance(loaded.network, StyleGAN) and options.get("step", 0) > loaded.network.last_step:
+        del options["step"]
+    generator = as_generator(loaded.architecture, loaded.network, space, name, distance, **options)
+    generator.about = loaded.about
+    return generator
+
+
+def _from_file(source: str, space: str, weights: str | Path | None, options: dict[str, Any]) -> Generator:
+    if weights:
+        raise ValueError(f"weights: {source} is a file of weights itself; give one of the two")
+    return _loaded(Path(source).name, "", None, Path(source), (), space, "", options)
 
 
 def _made(
@@ -212,8 +224,10 @@ def load_generator(
     dtype: torch.dtype = torch.float32,
     **options: Any,
 ) -> Generator:
-    """A generator by catalogue name, `"path/to/file.py:factory"` or `"package.module:factory"`.
+    """A generator by catalogue name, a file of weights, `"path/to/file.py:factory"` or `"package.module:factory"`.
 
+    A file (`.pkl`, `.pt`, `.safetensors` and the like) is recognised by the names of its tensors, its configuration is
+    read from their shapes; the option `key` says where in it the network is, averaged weights being the default.
     A factory is called with `options`, and with `space` and `weights` where they are given, and returns a `Generator`;
     in its place can stand a `Packaged` that names an architecture.  The result's `spec` holds what is needed to build
     it anew.
@@ -224,7 +238,7 @@ def load_generator(
         weights: a checkpoint in place of the generator's own.
         device: where the network is.
         dtype: its precision, and that of the latents.
-        options: of a factory, or as in `spaces.as_generator`.
+        options: of a factory, or as in `spaces.as_generator`, and `key` for a checkpoint.
 
     Raises:
         ValueError: an unknown name, space or option.
@@ -237,6 +251,7 @@ def load_generator(
         >>> G(G.sample(2, seed=0)).shape
         torch.Size([2, 3, 64, 64])
     """
+    check_device(device)
     if source in EMBEDDED:
         generator = _embedded(source, space, weights, options)
     elif source in PACKAGED:
@@ -245,6 +260,8 @@ def load_generator(
         generator = _published(source, space, weights, options)
     elif source in ANALYTIC:
         generator = _made(source, getattr(analytic, source), space, weights, options)
+    elif is_file_of_weights(source):
+        generator = _from_file(source, space, weights, dict(options))
     elif ":" in source:
         declared = load_object(source, "generator")
         if isinstance(declared, Packaged):
@@ -254,7 +271,10 @@ def load_generator(
     else:
         packaged = [name for name, entry in PACKAGED.items() if entry.architecture]
         names = ", ".join([*EMBEDDED, *packaged, *ANALYTIC, *PUBLISHED])
-        raise ValueError(f"generator: expected one of {names} or file.py:factory, got {source!r}")
+        raise ValueError(
+            f"generator: expected one of {names} or file.py:factory, got {source!r}; a file of weights is taken, too, "
+            f"by its ending ({', '.join(SUFFIXES)})"
+        )
     generator.spec = {"source": source, **options}
     generator.spec |= ({"space": space} if space else {}) | ({"weights": str(weights)} if weights else {})
     return generator.to(device, dtype)

@@ -46,6 +46,11 @@ def _check_archive(path: Path, size: int) -> None:
             entries = archive.infolist()
     except Exception as error:
         raise ValueError(f"weights: {path} is damaged or cut off ({error})") from error
+    if any(entry.filename.rpartition("/")[2] == "constants.pkl" for entry in entries):
+        raise ValueError(
+            f"weights: {path} is a TorchScript archive, which holds code: load it by torch.jit.load in a factory of "
+            "your own"
+        )
     declared = sum(entry.file_size for entry in entries)
     if declared > EXPANSION * size:
         raise ValueError(f"weights: {path} has {size} bytes and unpacks to {declared}; no checkpoint does that")

@@ -12,6 +12,11 @@ _PLAIN = (int, float, complex, str, bytes, type(None))  # what long lists are ma
 _DEPTH = 6  # of a search through what a callable refers to
 
 
+def in_training(module: nn.Module) -> bool:
+    """Whether a module is in training mode; one that was frozen, as TorchScript does it, cannot tell and is not."""
+    return bool(getattr(module, "training", False))
+
+
 def hidden_modules(function: object) -> dict[str, nn.Module]:
     """Every `nn.Module` that a callable reaches, by name: itself, in a closure, a bound method, a list, a global."""
     return {

@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from geomlib._checks import check_choice, check_matrix
-from geomlib._state import isolated
+from geomlib._checks import as_count, check_choice, check_matrix
+from geomlib._state import isolated, seeded
+from geomlib.generators.adapters import Adapter, Shape, View, refusal
 from geomlib.generators.architectures.base import OutputRange, to_unit_range
 from geomlib.generators.checkpoints import state_hash
-from geomlib.generators.hidden import hidden_modules
+from geomlib.generators.hidden import hidden_modules, in_training
 
 Sampler = Callable[[int, torch.Generator], Tensor]
 # How many latents a sampler is asked for, always, so that each sample is the beginning of all longer ones.
@@ -30,16 +31,6 @@ def _ascends(output_range: OutputRange) -> bool:
     return bool((low < high).all())
 
 
-class View(nn.Module):
-    """A network together with the settings of its calls, so that latents alone are left as input."""
-
-    def __init__(self, network: nn.Module) -> None:
-        """Take the network as it is, in evaluation mode or not."""
-        super().__init__()
-        self.network = network
-        self.training = network.training
-
-
 class Generator:
     """A differentiable map from latents `(B, latent_dim)` to images `(B, C, H, W)` in [0, 1], or to any raw output.
 
@@ -48,6 +39,12 @@ class Generator:
     `output_range=None` leaves the output as it is (audio in [-1, 1], surfaces).  With `size`, images are resized before
     the clamp (bilinear, aligned corners).  `sampler(count, torch_generator)` draws latents, standard normal by default;
     it is asked for 16 at a time.
+
+    A network of another form is met by four options, which keep the latents flat, `(B, latent_dim)`: `latent_shape` is
+    what one latent is for the network, as (4, 32, 32), or a list of shapes for one that takes a list of tensors;
+    `output` is the place in a pair, the key, the attribute or the function that takes the images out of what it
+    returns; `condition` is what it is given beside the latents, a label or noise (see `adapters.Adapter`); with
+    `channels_last` images come as (B, H, W, C). With `latent_shape`, `latent_dim` can be left out.
 
     `spaces` are the spaces that the network has and `space` is the one of these latents, the first by default.
     `deterministic=False` says that equal latents give different images, as with layer noise drawn at each call.
@@ -60,13 +57,14 @@ class Generator:
     """
 
     checkpoint: str = ""  # SHA-256 of the file that `load_generator` handed to a factory
+    about: str = ""  # what a file of weights was found to be
     spec: dict[str, Any] | None = None  # `load_generator(**spec)` builds it anew; None where it was made by hand
     control_of: dict[str, Any] | None = None  # the `spec` of the generator that this one is a control of
 
     def __init__(
         self,
         module: Callable[[Tensor], Tensor],
-        latent_dim: int,
+        latent_dim: int | None = None,
         output_range: OutputRange | None = (-1, 1),
         clamp: bool = True,
         sampler: Sampler | None = None,
@@ -77,16 +75,26 @@ class Generator:
         space: str = "",
         deterministic: bool = True,
         world: str | None = None,
+        latent_shape: Shape | list[Shape] | None = None,
+        output: int | str | Callable[[Any], Tensor] | None = None,
+        condition: Any = None,
+        channels_last: bool = False,
     ) -> None:
         """Wrap `module`; nothing is run."""
         if not callable(module):
             raise TypeError(f"module: expected an nn.Module or a callable, got {type(module).__name__}")
-        if latent_dim < 1:
-            raise ValueError(f"latent_dim: expected a positive integer, got {latent_dim}")
+        name = name or type(module).__name__
+        if latent_shape is not None or output is not None or condition is not None or channels_last:
+            module = Adapter(module, latent_shape, output, condition, channels_last)
+            latent_dim = module.latent_dim if latent_dim is None else latent_dim
+            if module.latent_dim not in (None, latent_dim):
+                raise ValueError(f"latent_shape: expected {latent_dim} numbers (latent_dim), got {latent_shape}")
+        latent_dim = as_count("latent_dim", latent_dim)
         if output_range is not None and not _ascends(output_range):
             raise ValueError(f"output_range: expected (low, high) with low < high, got {output_range}")
-        if size is not None and (not isinstance(size, int) or size < 1 or output_range is None):
+        if size is not None and output_range is None:
             raise ValueError(f"size: expected a positive integer, and an output_range (images), got {size!r}")
+        size = None if size is None else as_count("size", size)
         check_choice("space", space or spaces[0], spaces)
         check_choice("world", world, (*WORLDS, None))
         self.module = module
@@ -99,12 +107,12 @@ class Generator:
         self.deterministic = deterministic
         self.world = world
         self.sampler = sampler or _normal(latent_dim)
-        self.name = name or type(module).__name__
+        self.name = name
         if default_distance:
             self.default_distance = default_distance
-        training = [key for key, part in hidden_modules(module).items() if part.training]
+        training = [key for key, part in hidden_modules(module).items() if in_training(part)]
         if training:
-            key = training[0].removeprefix(f"{type(module).__name__}.")
+            key = training[0].removeprefix(f"{type(module).__name__}.").removeprefix("network.")
             raise ValueError(f"module: '{key}' of {self.name} is in training mode; call .eval() first")
         tensors = [*module.parameters(), *module.buffers()] if isinstance(module, nn.Module) else []
         first = next((tensor for tensor in tensors if tensor.is_floating_point()), torch.empty(0))
@@ -115,6 +123,8 @@ class Generator:
         """Images `(B, *image_shape)` of `latents` `(B, n)`, differentiable; raises `ValueError` for another shape."""
         check_matrix("latents", latents, self.latent_dim)
         output = self.module(latents.to(self.device, self.dtype, copy=True))  # its first layer may work in place
+        if not isinstance(output, Tensor):
+            raise TypeError(refusal(self.name, output))
         if self.output_range is None:
             return output
         return to_unit_range(output, self.output_range, self.size, self.clamp)
@@ -129,7 +139,7 @@ class Generator:
         Raises:
             ValueError: a sampler that does not give what it is asked for, or gives the same again.
         """
-        random, sampler = torch.Generator().manual_seed(seed), f"sampler of {self.name}"
+        random, sampler = seeded(seed), f"sampler of {self.name}"
         parts: list[Tensor] = []
         for _ in range(max(1, -(-count // TOGETHER))):
             before, part = random.get_state(), self.sampler(TOGETHER, random)

@@ -21,6 +21,8 @@ ANALYTIC = ("linear", "sphere", "torus", "normalised")
 SPACES = {
     "stylegan": ("z", "w", "w+"),
     "stylegan2": ("z", "w", "w+"),
+    "stylegan2_ada": ("z", "w", "w+"),
+    "stylegan3": ("z", "w", "w+"),
     "biggan_deep": ("all", "noise", "class"),
     "conditional_dcgan": ("noise", "all"),
 }

@@ -6,12 +6,32 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from geomlib._state import seeded
+from geomlib.generators.adapters import View
 from geomlib.generators.architectures.biggan_deep import BigGANDeep
+from geomlib.generators.architectures.nvidia import NvidiaStyleGAN
 from geomlib.generators.architectures.stylegan import StyleGAN
 from geomlib.generators.architectures.stylegan2 import StyleGAN2
 from geomlib.generators.architectures.styles import truncate
 from geomlib.generators.architectures.tutorial_dcgan import ConditionalDCGAN
-from geomlib.generators.interface import View
+
+
+def draw_maps(sizes: Sequence[int], like: Tensor, random: torch.Generator) -> list[Tensor]:
+    """New maps `(B, 1, s, s)` for a batch of latents.
+
+    Raises:
+        RuntimeError: under `vmap`, where each sample of the batch would have to draw for itself.
+    """
+    try:
+        shapes = [(len(like), 1, size, size) for size in sizes]
+        maps = [torch.randn(shape, generator=random, dtype=torch.float32) for shape in shapes]
+    except RuntimeError as error:
+        if "random operation" not in str(error):
+            raise
+        raise RuntimeError(
+            "noise: fresh layer noise cannot be drawn under vmap; use noise='fixed', or method='backward'"
+        ) from error
+    return [values.to(like) for values in maps]
 
 
 class StyleView(View):
@@ -38,7 +58,7 @@ class StyleView(View):
         self.space, self.truncation = space, truncation
         self.step: dict[str, Any] = {} if isinstance(network, StyleGAN2) else {"step": step}
         self.register_buffer("mean_style", mean_style)
-        self.random = None if noise_seed is None else torch.Generator().manual_seed(noise_seed)
+        self.random = None if noise_seed is None else seeded(noise_seed)
 
     @property
     def style_count(self) -> int:
@@ -47,24 +67,8 @@ class StyleView(View):
         return network.style_count if isinstance(network, StyleGAN2) else len(network.noise_sizes(**self.step))
 
     def draw_noise(self, like: Tensor) -> list[Tensor] | None:
-        """New maps `(B, 1, s, s)` for a batch of latents; None where the noise is fixed.
-
-        Raises:
-            RuntimeError: under `vmap`, where each sample of the batch would have to draw for itself.
-        """
-        if self.random is None:
-            return None
-        sizes = self.network.noise_sizes(**self.step)
-        try:
-            shapes = [(len(like), 1, size, size) for size in sizes]
-            maps = [torch.randn(shape, generator=self.random, dtype=torch.float32) for shape in shapes]
-        except RuntimeError as error:
-            if "random operation" not in str(error):
-                raise
-            raise RuntimeError(
-                "noise: fresh layer noise cannot be drawn under vmap; use noise='fixed', or method='backward'"
-            ) from error
-        return [values.to(like) for values in maps]
+        """New maps for a batch of latents, as `draw_maps`; None where the noise is fixed."""
+        return None if self.random is None else draw_maps(self.network.noise_sizes(**self.step), like, self.random)
 
     def forward(self, latents: Tensor) -> Tensor:
         """Return the raw images."""
@@ -80,6 +84,50 @@ class StyleView(View):
             mean_style=self.mean_style,
             noise=noise,
             **self.step,
+        )
+        return images
+
+
+class NvidiaView(View):
+    """A StyleGAN2-ADA or StyleGAN3 on latents of one space: "z" `(B, z_dim)`, "w" `(B, w_dim)`, "w+", flat.
+
+    `label` `(1, c_dim)` is the class of a conditional network; else as `StyleView`.
+    """
+
+    network: NvidiaStyleGAN
+    mean_style: Tensor | None
+    label: Tensor | None
+
+    @property
+    def style_count(self) -> int:
+        """How many styles a latent of "w+" holds."""
+        return self.network.style_count
+
+    def __init__(
+        self,
+        network: NvidiaStyleGAN,
+        space: str,
+        truncation: float = 1.0,
+        mean_style: Tensor | None = None,
+        label: Tensor | None = None,
+        noise_seed: int | None = None,
+    ) -> None:
+        super().__init__(network)
+        self.space, self.truncation = space, truncation
+        self.register_buffer("mean_style", mean_style)
+        self.register_buffer("label", label)
+        self.random = None if noise_seed is None else seeded(noise_seed)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Return the raw images."""
+        noise = None if self.random is None else draw_maps(self.network.noise_sizes(), latents, self.random)
+        images: Tensor = self.network(
+            latents,
+            class_vector=self.label if self.space == "z" else None,
+            space=self.space,
+            truncation=self.truncation,
+            mean_style=self.mean_style,
+            noise=noise,
         )
         return images
 

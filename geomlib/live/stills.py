@@ -1,7 +1,6 @@
 """The page's default state as pictures: what a reader without JavaScript sees, and what is printed."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -65,8 +64,7 @@ def _axis(images: Tensor, steps: Tensor, change: Tensor, strengths: Tensor) -> F
     """Images along the axis; the distance along it; how strong each axis of the family is."""
     figure, _ = new_figure(7.4, 3.9)
     figure.clear()
-    halves: Any = figure.subfigures(2, 1, height_ratios=[1.0, 2.2])
-    top, bottom = halves
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.0, 2.2])[:, 0]
     for axis, image, step in zip(
         top.subplots(1, len(images)), images, np.linspace(-REACH, REACH, len(images)), strict=True
     ):

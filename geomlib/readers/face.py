@@ -1,4 +1,4 @@
-"""What a picture of a face shows: where it looks, how wide the mouth is, how bright the background, by five landmarks.
+"""What a picture of a face shows: where it looks, how wide the mouth is, by five landmarks; light and hue, by pixels.
 
 The network is the third of MTCNN (Zhang et al. 2016, *Joint Face Detection and Alignment Using Multitask Cascaded
 Convolutional Networks*), with the weights of the package `facenet-pytorch`.
@@ -18,6 +18,7 @@ _SIDE = 64
 _ROWS, _COLUMNS = (14, 60), (9, 55)  # where the faces are in pictures of 64 pixels, cut as CelebA's are
 _CROP = 48
 _BORDER = 3
+_LUMINANCE = (0.2126, 0.7152, 0.0722)  # of red, green and blue (ITU-R BT.709)
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class FaceReadings:
         probability: `(N,)`, of a face, in [0, 1]; where it is low the other readings mean little.
         landmarks: `(N, 5, 2)`, left eye, right eye, nose, left and right corner of the mouth, as seen; x and y in
             units of the box that the network gets, 0 at its left and its top.
+        light: `(N,)`, mean luminance of the box, in [0, 1] as the picture.
+        hue: `(N,)`, in radians, red 0, green 2π/3, blue −2π/3: the circular mean of the hues in the box, each pixel
+            weighing as it is coloured; that is the hue of the mean colour, and means nothing where that is grey.
     """
 
     yaw: Tensor
@@ -40,6 +44,8 @@ class FaceReadings:
     background: Tensor
     probability: Tensor
     landmarks: Tensor
+    light: Tensor
+    hue: Tensor
 
 
 class FaceReader(nn.Module):
@@ -72,16 +78,26 @@ class FaceReader(nn.Module):
         Raises:
             ValueError: another shape, precision or device, or where the box would leave the picture.
         """
-        probability, landmarks = self.landmarks(self.crop(images, shift))
+        box = self.box(images, shift)
+        probability, landmarks = self.landmarks(_enlarged(box))
         left, right, nose = landmarks[:, 0], landmarks[:, 1], landmarks[:, 2]
         unit = (right - left).norm(dim=1)
         turned = (nose - (left + right) / 2) / unit[:, None]
         mouth = (landmarks[:, 4] - landmarks[:, 3]).norm(dim=1) / unit
         sides = torch.cat([images[..., :_BORDER], images[..., -_BORDER:]], 3)
-        return FaceReadings(turned[:, 0], turned[:, 1], mouth, sides.mean((1, 2, 3)), probability, landmarks)
+        background = sides.mean((1, 2, 3))
+        colour = box.mean((2, 3))
+        light = colour @ torch.tensor(_LUMINANCE).to(colour)
+        red, green, blue = colour.unbind(1)
+        hue = torch.atan2(3**0.5 / 2 * (green - blue), red - (green + blue) / 2)
+        return FaceReadings(turned[:, 0], turned[:, 1], mouth, background, probability, landmarks, light, hue)
 
     def crop(self, images: Tensor, shift: tuple[int, int] = (0, 0)) -> Tensor:
         """What the network gets of `images`: the box, enlarged to `(N, 3, 48, 48)`, in [0, 1]; raises as `forward`."""
+        return _enlarged(self.box(images, shift))
+
+    def box(self, images: Tensor, shift: tuple[int, int] = (0, 0)) -> Tensor:
+        """The part of `images` where the face is, `(N, 3, 46, 46)`; raises as `forward`."""
         if images.ndim != 4 or tuple(images.shape[1:]) != (3, _SIDE, _SIDE):
             raise ValueError(f"images: expected shape (N, 3, {_SIDE}, {_SIDE}), got {tuple(images.shape)}")
         check_place("reader", images, self.conv1.weight)
@@ -93,8 +109,7 @@ class FaceReader(nn.Module):
                 f"{tuple(shift)}"
             )
         (top, bottom), (left, right) = spans
-        box = images[..., top:bottom, left:right]
-        return functional.interpolate(box, size=(_CROP, _CROP), mode="bilinear", antialias=True)
+        return images[..., top:bottom, left:right]
 
     def landmarks(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Probability `(N,)` of a face, and landmarks `(N, 5, 2)`, of `crops` `(N, 3, 48, 48)` in [0, 1]."""
@@ -106,6 +121,10 @@ class FaceReader(nn.Module):
         # Columns before rows: the order of the framework in which it was trained.
         x = self.prelu5(self.dense5(x.permute(0, 3, 2, 1).flatten(1)))
         return self.dense6_1(x).softmax(1)[:, 1], self.dense6_3(x).unflatten(1, (2, 5)).transpose(1, 2)
+
+
+def _enlarged(box: Tensor) -> Tensor:
+    return functional.interpolate(box, size=(_CROP, _CROP), mode="bilinear", antialias=True)
 
 
 def load_face_reader(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> FaceReader:

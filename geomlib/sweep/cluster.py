@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 OUTSTANDING = 2  # tasks for each worker that are handed out at a time
 ATTEMPTS = 3
+PATIENCE = 300.0  # seconds without any worker after which a sweep ends
 
 
 def spread(
@@ -40,9 +41,9 @@ def spread(
 
     Raises:
         ValueError: a spec that cannot be written down.
-        RuntimeError: a position made its worker hang or die three times.
+        RuntimeError: a position made its worker hang or die three times, or there was no worker for five minutes.
     """
-    from distributed import wait
+    from distributed import KilledWorker, wait
 
     order = _order(store, task, generator, distance)
     ahead = deque(positions)
@@ -61,16 +62,24 @@ def spread(
             running[future] = position, time.monotonic()
 
     hand_out()
+    seen = time.monotonic()  # a worker, for the last time
     while running or ahead:
         try:
             finished = wait(list(running), timeout=1, return_when="FIRST_COMPLETED").done  # type: ignore[no-untyped-call]
         except TimeoutError:
             finished = set()
         for future in finished:
-            running.pop(future)
-            future.result()  # raises what the worker raised
+            position, _ = running.pop(future)
+            try:
+                future.result()  # raises what the worker raised
+            except KilledWorker as error:
+                raise RuntimeError(f"position {position} made its worker hang or die {ATTEMPTS} times") from error
             future.release()
             done()
+        if client.scheduler_info()["workers"]:
+            seen = time.monotonic()
+        elif time.monotonic() - seen > PATIENCE:
+            raise RuntimeError(f"no worker for {PATIENCE:g} s: start some, and run the same again")
         late = [one for one, (_, since) in running.items() if timeout and time.monotonic() - since > timeout]
         for future in late:
             position, _ = running.pop(future)

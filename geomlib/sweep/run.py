@@ -85,7 +85,7 @@ def run(
     Raises:
         ValueError: a wrong argument, a store of another sweep (with the fields that differ) or none of a sweep.
         OSError: the store cannot be written.
-        RuntimeError: a position made its worker hang or die three times.
+        RuntimeError: a position made its worker hang or die three times, or a client had no worker for five minutes.
     """
     check_matrix("latents", latents, generator.latent_dim)
     check_finite("latents", latents)

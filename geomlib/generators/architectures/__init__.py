@@ -6,6 +6,9 @@ Each module maps latents `(B, latent_dim)` to its raw output, and has the attrib
 - pgan: `alpha`
 - biggan_deep: `class_vector` (latents are then noise alone), `truncation`
 - stylegan: `space` ("z", "w"), `truncation` with `mean_style`, `noise`, `step`
+- stylegan2_ada, stylegan3: `space` ("z", "w", "w+"), `class_vector`, `truncation` with `mean_style`, and of the first
+  `noise`
+- r3gan: `class_vector`
 - stylegan2: `space` ("z", "w", "w+"), `truncation` with `mean_style`, `noise`, `mix_with` with `inject_index`
 """
 
@@ -23,8 +26,11 @@ from geomlib.generators.architectures.dcgan import DCGAN
 from geomlib.generators.architectures.deepsim import DeepSimFC, DeepSimPool5
 from geomlib.generators.architectures.mlp import MLP
 from geomlib.generators.architectures.pgan import PGAN
+from geomlib.generators.architectures.r3gan import R3GAN
 from geomlib.generators.architectures.stylegan import StyleGAN
 from geomlib.generators.architectures.stylegan2 import StyleGAN2
+from geomlib.generators.architectures.stylegan2_ada import StyleGAN2ADA
+from geomlib.generators.architectures.stylegan3 import StyleGAN3
 from geomlib.generators.architectures.tutorial_dcgan import ConditionalDCGAN, TutorialDCGAN
 from geomlib.generators.architectures.wavegan import WaveGAN
 
@@ -39,6 +45,9 @@ _CONSTRUCTORS: dict[str, Callable[..., Architecture]] = {
     "bigbigan": BigBiGAN,
     "stylegan": StyleGAN,
     "stylegan2": StyleGAN2,
+    "stylegan2_ada": StyleGAN2ADA,
+    "stylegan3": StyleGAN3,
+    "r3gan": R3GAN,
     "wavegan": WaveGAN,
     "tutorial_dcgan": TutorialDCGAN,
     "conditional_dcgan": ConditionalDCGAN,

@@ -43,6 +43,32 @@ def batch_moments(features: Tensor, stored_mean: Tensor, stored_variance: Tensor
     return mean, variance
 
 
+def low_pass(features: Tensor, taps: Tensor) -> Tensor:
+    """Each channel of `(B, C, H, W)` filtered by `taps`, `(k,)` in either direction or `(k, k)`; no padding."""
+    channels = features.shape[1]
+    taps = taps.flip(tuple(range(taps.ndim)))
+    if taps.ndim == 2:
+        return functional.conv2d(features, taps.expand(channels, 1, -1, -1), groups=channels)
+    features = functional.conv2d(features, taps[:, None].expand(channels, 1, -1, -1), groups=channels)
+    return functional.conv2d(features, taps.expand(channels, 1, 1, -1), groups=channels)
+
+
+def spread(features: Tensor, factor: int) -> Tensor:
+    """Zeros between the pixels, and after the last: `(B, C, H, W)` to `(B, C, factor * H, factor * W)`."""
+    if factor == 1:
+        return features
+    size = [factor * side for side in features.shape[-2:]]
+    rows = functional.pad(features[..., None], (0, factor - 1)).flatten(-2)
+    return functional.pad(rows[..., None, :], (0, 0, 0, factor - 1)).reshape(*features.shape[:2], *size)
+
+
+def double_filtered(features: Tensor, kernel: Tensor) -> Tensor:
+    """Upsampling by two of `(B, C, H, W)`: zeros between the pixels, then a filter."""
+    size = len(kernel)
+    before, after = (size + 1) // 2, (size - 2) // 2
+    return low_pass(functional.pad(spread(features, 2), (before, after, before, after)), kernel * 4.0)
+
+
 def pooled_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Self-attention over pixels, as in SAGAN: softmax over 2 x 2 max-pooled keys, no scaling of the scores.
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from geomlib._state import seeded
 from geomlib.generators.architectures.layers import pixel_norm
 
 
@@ -34,7 +35,7 @@ def truncate(styles: Tensor, truncation: float, mean_style: Tensor | None) -> Te
 @torch.no_grad()
 def mean_style(mapping: nn.Module, latent_dim: int, count: int = 10_240, seed: int = 0) -> Tensor:
     """Mean `(1, n)` of the styles of `count` normal latents, which a seed determines on every device."""
-    draw = torch.randn(count, latent_dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    draw = torch.randn(count, latent_dim, generator=seeded(seed), dtype=torch.float64)
     reference = next(mapping.parameters())
     styles = [mapping(part.to(reference)).double() for part in torch.split(draw, 1024)]
     return torch.cat(styles).mean(0, keepdim=True).to(reference)
@@ -42,7 +43,7 @@ def mean_style(mapping: nn.Module, latent_dim: int, count: int = 10_240, seed: i
 
 def draw_noise(sizes: Sequence[int], seed: int = 0) -> Iterator[Tensor]:
     """Normal noise maps `(1, 1, s, s)` on the CPU, the same for a seed everywhere."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
     for size in sizes:
         yield torch.randn(1, 1, size, size, generator=generator, device="cpu", dtype=torch.float32)
 

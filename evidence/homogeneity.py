@@ -1,0 +1,301 @@
+"""Homogeneity and anisotropy of every network against its controls, by rule 1.
+
+    python evidence/homogeneity.py
+
+Metrics are kept in results/evidence, one at a time, so that a run that was stopped goes on where it was.  After each
+network and distance the record is written: evidence/homogeneity.json says what was found, when and with what code, and
+which rows are missing; evidence/homogeneity.npz holds the numbers of each latent and pair that it follows from.
+
+What is in the record stays; --again makes those parts anew that other code made.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import logging
+import math
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import geomlib
+from geomlib import sweep
+from geomlib._progress import Progress
+from geomlib.applications import controls, directions, explanations
+from geomlib.applications.kinds import kinds_of_control, measure_controls
+from geomlib.findings import progress
+from geomlib.findings.claims import kind_of
+from geomlib.findings.controlled import STATISTICS, Gap, gaps, judge_gaps, own_statistics
+from geomlib.findings.record import row_entry
+from geomlib.findings.rules import LATENTS, Row, kin
+from geomlib.generators.latents import SEED, latents_for
+from geomlib.metric import Metric
+from geomlib.paths import distinct
+from geomlib.sweep.fingerprint import NUMERICS, numerics_hash
+
+HERE = Path(__file__).parent
+RECORD = HERE / "homogeneity.json"
+STORE = HERE.parent / "results" / "evidence" / "metrics"
+SEEDS = (SEED, SEED + 1, SEED + 2)  # of the controls; the first one is the book's own
+CANDIDATE = SEED + 3  # networks without training, judged as if they were trained: the rule must refuse them
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A network, one of its spaces, and its distances; `known` are those of which numbers were seen before the rule."""
+
+    network: str
+    space: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    latents: int = LATENTS["other network"]
+    distances: tuple[str, ...] = ("st-lpips-alex", "mse")
+    known: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The name of the rows."""
+        return " ".join([self.network, self.space, *map(str, self.options.values())]).strip()
+
+
+BOTH = ("st-lpips-alex", "mse")
+ENTRIES = (
+    Entry("dcgan-portraits", latents=LATENTS["main network"], known=BOTH),
+    Entry("mlp-cats", known=BOTH),
+    Entry("dcgan-faces", known=BOTH),
+    Entry("shapes-dcgan"),
+    Entry("ctgan-blips-l1", distances=("stft-short", "mse"), known=("mse",)),
+    Entry("ctgan-blips-h1", distances=("stft-short", "mse")),
+    Entry("cdcgan-eyes", "noise", {"class_index": "blue"}, known=BOTH),
+    Entry("shapes-stylegan2", "z"),
+    Entry("shapes-stylegan2", "w"),
+    Entry("shapes-biggan", "all"),
+    Entry("shapes-biggan", "noise"),
+    Entry("shapes-biggan", "class"),
+    Entry("tones-wavegan", distances=("stft", "mse")),
+    Entry("cdcgan-eyes", "noise", {"class_index": "brown"}, known=BOTH),
+)
+
+
+class Arrays(dict[str, np.ndarray]):
+    """Arrays by name, single precision where that is enough to judge again."""
+
+    def keep(self, name: str, values: torch.Tensor) -> None:
+        """Add one."""
+        self[name] = values.detach().cpu().numpy().astype(np.float32)
+
+
+def explain(generator: geomlib.Generator, metric: Metric) -> dict[str, Any]:
+    """Axes from elsewhere tried at each latent, and the block curve: numbers without a verdict."""
+    found: dict[str, Any] = {}
+    try:
+        first = explanations.try_axes(metric, directions.sefa(generator, generator.latent_dim).axes)
+        found["first layer"] = [float(first.linear.mean()), _number(first.log.nanmean())]
+    except ValueError as error:
+        found["first layer"] = str(error)
+    others = explanations.try_axes(metric, explanations.axes_of_others(metric))
+    found["average of other latents"] = [float(others.linear.mean()), _number(others.log.nanmean())]
+    curve = explanations.block_curve(metric, seed=SEED, progress=progress("block curve"))
+    found["blocks"] = {
+        "boundaries": list(curve.boundaries),
+        "linear": curve.linear.mean(1).tolist(),
+        "log": [_number(value) for value in curve.log.nanmean(1)],
+    }
+    return found
+
+
+def _number(value: torch.Tensor | float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def measure(entry: Entry, distance: str, arrays: Arrays) -> dict[str, Any]:
+    """All that the record holds of one network under one distance."""
+    start = time.monotonic()
+    G = geomlib.load_generator(entry.network, space=entry.space, **entry.options)
+    d = geomlib.load_distance(distance)
+    latents = distinct(latents_for("metrics", G, entry.latents))
+    place = f"{entry.label}|{distance}"
+
+    def told(label: str) -> Progress:
+        return progress(f"{place}|{label}")
+
+    trained = sweep.metrics(G, latents, d, store=STORE, progress=told("trained"))
+    arrays.keep(f"{place}|trained|eigenvalues", trained.eigenvalues)
+    networks: list[dict[str, Any]] = [
+        {"kind": "trained", "contrast": controls.contrast(G, SEED)} | own_statistics(trained)
+    ]
+    kinds = kinds_of_control(G, SEED)
+    plain = {kind: make for kind, make in kinds.items() if "contrast" not in kind}
+    matched = {kind: make for kind, make in kinds.items() if kind not in plain}
+    made: dict[str, dict[int, Metric]] = {}
+    left_out = []
+    for some, seeds in ((plain, (*SEEDS, CANDIDATE)), (matched, SEEDS)):
+        beside = measure_controls(some, seeds, latents, d, store=STORE, progress=told)
+        made |= beside.metrics
+        left_out += [{"kind": key[0], "seed": key[1], "reason": reason} for key, reason in beside.left_out.items()]
+        networks += [
+            {"kind": kind, "seed": seed, "contrast": controls.contrast(network, SEED)}
+            | own_statistics(beside.metrics[kind][seed])
+            for kind, each in beside.networks.items()
+            for seed, network in each.items()
+        ]
+    rows, found = list[dict[str, Any]](), _against(trained, made)
+    for kind, each in found.items():
+        for seed, one in each.items():
+            for name, gap in one.items():
+                arrays.keep(f"{place}|{kind}|{seed}|{name}|trained", gap.trained)
+                arrays.keep(f"{place}|{kind}|{seed}|{name}|control", gap.control)
+    known = {"dimension": G.latent_dim, "label": entry.label, "known": distance in entry.known}
+    for statistic in STATISTICS:
+        judged = judge_gaps(statistic, {kind: list(each.values()) for kind, each in found.items()})
+        absent = [f"no control {one['kind']} {one['seed']}: {one['reason']}" for one in left_out]
+        judged = dataclasses.replace(judged, note="; ".join([*filter(None, [judged.note]), *absent]))
+        rows.append(row_entry(Row(entry.network, G.space, distance, statistic, judged), **known))
+    return {
+        "label": entry.label,
+        "distance": distance,
+        "made": manifest(time.monotonic() - start),
+        "kinds": list(kinds),
+        "rows": rows,
+        "networks": networks,
+        "refusals": list(refusals(made)),
+        "left out": left_out,
+        "explanations": explain(G, trained),
+    }
+
+
+def _against(one: Metric, made: dict[str, dict[int, Metric]]) -> dict[str, dict[int, dict[str, Gap]]]:
+    """Gaps to the controls of each kind, those with the seeds of controls."""
+    return {
+        kind: {seed: gaps(one, metric) for seed, metric in each.items() if seed in SEEDS} for kind, each in made.items()
+    }
+
+
+def refusals(made: dict[str, dict[int, Metric]]) -> Iterator[dict[str, Any]]:
+    """Each network without training that stands for a trained one, and the words that the rule gives it."""
+    for kind, each in made.items():
+        if CANDIDATE in each:
+            found = _against(each[CANDIDATE], made)
+            words = {
+                name: judge_gaps(name, {other: list(one.values()) for other, one in found.items()}).word
+                for name in STATISTICS
+            }
+            yield {"kind": kind, "seed": CANDIDATE, "words": words}
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=HERE, capture_output=True, text=True).stdout.strip()
+
+
+def _code() -> str:
+    """SHA-256 over all that decides a part of the record: the numerics, the rules, the controls, this file."""
+    package = Path(geomlib.__file__).parent
+    total = hashlib.sha256(numerics_hash().encode())
+    for name in CODE:
+        total.update((package / name).read_bytes())
+    total.update(Path(__file__).read_bytes())
+    return total.hexdigest()
+
+
+CODE = (
+    "homogeneity.py", "spectrum.py", "applications/controls.py", "applications/contrast.py", "applications/kinds.py",
+    "applications/explanations.py", "applications/directions.py", "findings/rules.py", "findings/controlled.py",
+)  # fmt: skip
+# Of the code as it was loaded: what is edited meanwhile does not count.
+LOADED = {
+    "code": _code(),
+    "commit": _git("rev-parse", "HEAD"),
+    "edited since": bool(
+        _git("status", "--porcelain", "--", *(f"../geomlib/{one}" for one in (*NUMERICS, *CODE)), Path(__file__).name)
+    ),
+}
+
+
+def manifest(seconds: float) -> dict[str, Any]:
+    """When, with what code and on what a part was made."""
+    return LOADED | {
+        "date": time.strftime("%Y-%m-%d"),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "threads": torch.get_num_threads(),
+        "device": "cpu",
+        "seconds": round(seconds),
+    }
+
+
+Parts = dict[tuple[str, str], dict[str, Any]]
+
+
+def read() -> tuple[Parts, Arrays]:
+    """What is in the record already."""
+    if not RECORD.is_file():
+        return {}, Arrays()
+    parts = json.loads(RECORD.read_text(encoding="utf-8"))["parts"]
+    with np.load(RECORD.with_suffix(".npz")) as kept:
+        return {(part["label"], part["distance"]): part for part in parts}, Arrays(kept)
+
+
+def write(parts: Parts, reasons: dict[tuple[str, str], str], arrays: Arrays) -> None:
+    """Write the record of what is finished, whole or not at all."""
+    wanted = [(entry.label, distance) for entry in ENTRIES for distance in entry.distances]
+    record = {
+        "manifest": {
+            "latents": f"the sequence {SEED}, range metrics",
+            "control seeds": list(SEEDS),
+            "candidate seed": CANDIDATE,
+            "known": "rules 1 and 2 were written with earlier numbers of the rows known that are marked so",
+            "kin": {name: [*kin(name), kind_of(name)] for name in dict.fromkeys(one.network for one in ENTRIES)},
+        },
+        "missing": [
+            {"label": one[0], "distance": one[1], "reason": reasons.get(one, "not run yet")}
+            for one in wanted
+            if one not in parts
+        ],
+        "parts": [parts[one] for one in wanted if one in parts],
+    }
+    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    unfinished = RECORD.with_suffix(".json.part"), RECORD.with_suffix(".part.npz")
+    unfinished[0].write_text(text, encoding="utf-8")
+    kept = {name: arrays[name] for name in sorted(arrays) if tuple(name.split("|")[:2]) in parts}
+    np.savez_compressed(unfinished[1], allow_pickle=False, **kept)
+    os.replace(unfinished[1], RECORD.with_suffix(".npz"))
+    os.replace(unfinished[0], RECORD)
+
+
+def main() -> None:
+    """Measure every network that is here under each of its distances."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", default=[], metavar="NETWORK", help="these networks alone")
+    parser.add_argument("--again", action="store_true", help="also parts that other code made")
+    arguments = parser.parse_args()
+    wanted = arguments.only
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    names = list(dict.fromkeys(entry.network for entry in ENTRIES))
+    if set(wanted) - set(names):
+        parser.error(f"expected networks of {', '.join(names)}, got {', '.join(sorted(set(wanted) - set(names)))}")
+    parts, arrays = read()
+    reasons: dict[tuple[str, str], str] = {}
+    for entry in ENTRIES:
+        for distance in entry.distances if not wanted or entry.network in wanted else ():
+            key = entry.label, distance
+            if key in parts and (not arguments.again or parts[key]["made"]["code"] == LOADED["code"]):
+                continue
+            try:
+                parts[key] = measure(entry, distance, arrays)
+            except FileNotFoundError as error:
+                reasons[key] = str(error).splitlines()[0]
+            print(f"{entry.label} | {distance}: {reasons.get(key, 'done')}", flush=True)
+            write(parts, reasons, arrays)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""A value between the two ends of its interval."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from geomlib.homogeneity import bootstrap_interval
+
+
+class Interval(NamedTuple):
+    """A value with the two ends of its interval, 95 % unless said; ``f"{interval:.2f}"`` is ``0.67 (0.64 to 0.71)``."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def bootstrap(
+        cls, statistic: Callable[[Tensor], Tensor], values: Tensor, *, seed: int, **options: Any
+    ) -> "Interval":
+        """A statistic with its bootstrap interval over the rows of `values`; see `bootstrap_interval`."""
+        return cls.several(lambda rows: statistic(rows)[None], values, seed=seed, **options)[0]
+
+    @classmethod
+    def several(
+        cls, statistic: Callable[[Tensor], Tensor], values: Tensor, *, seed: int, **options: Any
+    ) -> list["Interval"]:
+        """One interval for each entry of a statistic `(k,)`, all from the same resamples."""
+        kept = values[~torch.eye(len(values), dtype=torch.bool)] if options.get("pairs") else values
+        ends = bootstrap_interval(statistic, values, seed=seed, **options)
+        return [cls(*map(float, entry)) for entry in zip(statistic(kept), *ends, strict=True)]
+
+    def __format__(self, spec: str) -> str:
+        value, low, high = (format(number, spec or ".3g") for number in (self.value, self.low, self.high))
+        return f"{value} ({low} to {high})"
+
+    def __str__(self) -> str:
+        return format(self, "")

@@ -1,0 +1,107 @@
+"""Records of what takes hours: rows that `make evidence` measured, with their numbers, as a page reads them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from geomlib.distances import Distance
+from geomlib.findings.intervals import Interval
+from geomlib.findings.rules import Judgement, Row
+from geomlib.generators import Generator
+
+
+def row_entry(row: Row, **more: Any) -> dict[str, Any]:
+    """A row as JSON keeps it, with more of what is known of it."""
+    judged = row.judgement
+    return {
+        "network": row.network,
+        "space": row.space,
+        "distance": row.distance,
+        "statistic": row.statistic,
+        "word": judged.word,
+        "intervals": {name: list(interval) for name, interval in judged.intervals.items()},
+        "units": judged.units,
+        "rule": judged.rule,
+        "note": judged.note,
+    } | more
+
+
+def row_of(entry: Mapping[str, Any]) -> Row:
+    """The row that `row_entry` wrote."""
+    intervals = {name: Interval(*ends) for name, ends in entry["intervals"].items()}
+    judged = Judgement(entry["word"], intervals, entry["units"], entry["rule"], entry["note"])
+    return Row(entry["network"], entry["space"], entry["distance"], entry["statistic"], judged)
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """A record: its `parts`, each with `rows` and what was `made` how, and which rows are `missing`.
+
+    Raises:
+        FileNotFoundError: no such file; the message says how to make one.
+        ValueError: a file that is no record.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"path: no record {path}; `make evidence` makes it")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or not {"parts", "missing", "manifest"} <= content.keys():
+        raise ValueError(f"path: {path} is no record: expected parts, missing and manifest")
+    return content
+
+
+def rows_of(record: Mapping[str, Any], *statistics: str) -> list[Row]:
+    """The rows of a record of these statistics, those of missing parts "not run": what is not there counts as that.
+
+    A missing part is known by its label, which begins with the network's name.
+    """
+    entries = (entry for part in record["parts"] for entry in part["rows"])
+    rows = [row_of(entry) for entry in entries if entry["statistic"] in statistics]
+    for one in record["missing"]:
+        judged = Judgement("not run", {}, 0, "", one["reason"])
+        network, _, space = one["label"].partition(" ")
+        rows += [Row(network, space, one["distance"], statistic, judged) for statistic in statistics]
+    return rows
+
+
+def part_of(record: Mapping[str, Any], label: str, distance: str) -> dict[str, Any] | None:
+    """The part of a network under a distance; None where it is missing."""
+    parts = (part for part in record["parts"] if (part["label"], part["distance"]) == (label, distance))
+    return next(parts, None)
+
+
+def network_of(part: Mapping[str, Any], kind: str, seed: int | None = None) -> dict[str, Any] | None:
+    """The statistics and the contrast that a part holds of "trained", or of a control; None where it was left out."""
+    networks = (one for one in part["networks"] if (one["kind"], one.get("seed")) == (kind, seed))
+    return next(networks, None)
+
+
+def part_about(path: str | Path, generator: Generator, distance: Distance) -> dict[str, Any] | None:
+    """The part of a record about this generator, in this space, with these options and its own weights.
+
+    None where there is none, no such file, or no path.
+
+    Raises:
+        ValueError: a file that is no record.
+    """
+    if not path or not Path(path).is_file() or not generator.spec or generator.spec.get("weights"):
+        return None
+    options = [str(one) for key, one in generator.spec.items() if key not in ("source", "space", "weights")]
+    sought = (generator.spec["source"], generator.space, distance.name, options)
+    for part in read_record(path)["parts"]:
+        row = part["rows"][0]
+        told = [word for word in part["label"].split()[1:] if word != row["space"]]
+        if sought == (row["network"], row["space"], part["distance"], told):
+            return dict(part)
+    return None
+
+
+def judgements(part: Mapping[str, Any] | None) -> dict[str, Judgement]:
+    """What a part says, by statistic; nothing where there is no part."""
+    return {entry["statistic"]: row_of(entry).judgement for entry in (part["rows"] if part else ())}
+
+
+def made(part: Mapping[str, Any]) -> str:
+    """When and with what code a part was made, in words."""
+    how = part["made"]
+    return f"recorded on {how['date']} with commit {how['commit'][:7]}"
