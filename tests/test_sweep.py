@@ -190,6 +190,7 @@ def test_notebooks_share_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert metric.settings.items() <= expected.settings.items()
     monkeypatch.setattr("geomlib.sweep.task.metric_tensor", None)
     assert torch.equal(sweep.metrics(SHAPES, latents.flip(0), MSE).matrix, expected.matrix.flip(0))
+    assert torch.equal(sweep.metrics(SHAPES, latents[1], MSE).matrix, expected.matrix[1]), "one latent alone"
 
 
 @pytest.mark.parametrize("harmed", ["zarr.json", "eigenvalues/zarr.json", "matrix/c/0/0/0", "state/c/0"])

@@ -37,7 +37,7 @@ def metrics(
     store: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Metric:
-    """`metric_tensor` at each of `latents` `(P, n)`, with a memory: each metric is computed once and then read.
+    """`metric_tensor` at `latents` `(P, n)` or `(n,)`, with a memory: each metric is computed once and then read.
 
     In the folder `store` (by default the one that the environment variable GEOMLIB_STORE names; without one nothing is
     kept) each latent has a store of its own, under the hash of what the metric rests on and of its values.  What
@@ -53,6 +53,8 @@ def metrics(
     known = (generator.spec or generator.control_of) and distance.spec
     if not place or not known or not generator.deterministic:
         return metric_tensor(generator, latents, distance, progress=progress)
+    if latents.ndim == 1:
+        return metrics(generator, latents[None], distance, store=place, progress=progress)[0]
     import filelock
 
     from geomlib.sweep.store import Layout
