@@ -85,3 +85,14 @@ def test_runs_on_another_generator(name: str, shared: Path) -> None:
     """On three classes: a small space with few latents, and none of the defaults."""
     settings = {"profile": "smallest", "generator": "shapes-biggan", "space": "class", "distance": "mse"}
     check_results(name, runner.run([name], root=shared, settings=settings)[0])
+
+
+@pytest.mark.notebooks
+@pytest.mark.parametrize("name", ["metric_tensor", "layers", "your_gan"])
+def test_runs_on_a_file_of_weights(name: str, shared: Path) -> None:
+    """NVIDIA's own form, in styles; the folder is named by the file."""
+    file = Path(__file__).parent / "golden" / "nvidia" / "stylegan3_t.pkl"
+    settings = {"profile": "smallest", "generator": str(file), "space": "w", "distance": "mse"}
+    [folder] = runner.run([name], root=shared, settings=settings)
+    check_results(name, folder)
+    assert "stylegan3_t.pkl" in folder.parent.name
