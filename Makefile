@@ -58,7 +58,7 @@ test: lint networks
 	OMP_NUM_THREADS=$(TEST_THREADS) $(BIN)/pytest -n $(TEST_PROCESSES)
 
 clean:
-	rm -rf .venv _build results book/executed .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv _build results book/executed book/_static/live/made .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
 $(READY): requirements.txt constraints.txt pyproject.toml examples/packages.txt
 	@echo "make: installing the pinned requirements into .venv (a few minutes the first time)"

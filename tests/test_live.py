@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -319,11 +320,12 @@ def test_half_precision_is_read_exactly(visit: Visit) -> None:
 
 
 def test_times(visit: Visit) -> None:
-    """The least of several, as others may use the machine: an image in 80 ms, an ellipse in 200."""
+    """An image in 80 ms, an ellipse in 200; the least of several, and longer where others use the machine."""
+    busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
     codes = load_generator(DCGAN).sample(8, 3).tolist()
     axes = torch.eye(64)[:2].tolist()
-    assert min(visit.ask("image", {"latent": code})["spent"] for code in codes) < 80
-    assert min(visit.ask("plane", {"latent": code, "axes": axes})["spent"] for code in codes) < 200
+    assert min(visit.ask("image", {"latent": code})["spent"] for code in codes) < 80 * busy
+    assert min(visit.ask("plane", {"latent": code, "axes": axes})["spent"] for code in codes) < 200 * busy
 
 
 def pixels(page: Page) -> list[int]:

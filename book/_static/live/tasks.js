@@ -38,8 +38,8 @@ geomlibLive.define("tasks", (live) => {
     /** The image at `latent`, as numbers and as pixels, and how far it is from that at `origin`. */
     *image({ latent, origin, numbers }) {
       const image = this.place("image").move(latent);
-      const from = this.place("origin").move(origin ?? latent);
-      const result = { side: this.network.side, distance: meanSquare(image, from) };
+      const distance = origin ? meanSquare(image, this.place("origin").move(origin)) : 0;
+      const result = { side: this.network.side, distance };
       return { ...result, pixels: pixels(image, this.network.colours), numbers: numbers ? image.slice() : null };
     }
 
