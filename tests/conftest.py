@@ -23,6 +23,8 @@ from geomlib.generators.packaged import PACKAGED
 ROOT = Path(__file__).parent.parent
 PAGES = book.pages(ROOT)
 SMALLEST = {"profile": "smallest"}
+QUIET = ["no-sandbox", "disable-gpu", "disable-background-networking", "disable-component-update", "disable-sync"]
+HINT = "no Chromium found: `apt-get install chromium`, or `.venv/bin/playwright install --with-deps chromium`"
 
 PARAMETERS = """generator: str = "shapes-dcgan"  # which generator
 space: str = ""  # of its latents
@@ -153,10 +155,6 @@ def built(shared: Path, run_smallest: Callable[[str], Path], smallest: dict[str,
         if not place.exists():
             book.build(root=shared, settings=smallest)
     return place
-
-
-QUIET = ["no-sandbox", "disable-gpu", "disable-background-networking", "disable-component-update", "disable-sync"]
-HINT = "no Chromium found: `apt-get install chromium`, or `.venv/bin/playwright install --with-deps chromium`"
 
 
 @pytest.fixture(scope="session")

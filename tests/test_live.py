@@ -15,16 +15,17 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page
 from test_cli import call
 from torch import Tensor, nn
 
 import geomlib
-from geomlib.book import build, live, site
+from geomlib.book import build, live, runner, site
 from geomlib.generators import Generator, load_generator
 from geomlib.generators.architectures.tutorial_dcgan import ConditionalDCGAN, TutorialDCGAN
 from geomlib.generators.latents import latents_for
 from geomlib.generators.spaces import as_generator
+from geomlib.live import make
 from geomlib.live.folding import Folded, fold
 from geomlib.live.script import encoded, network_script
 
@@ -107,7 +108,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("live.md", "references.bib"):
         shutil.copyfile(ROOT / "book" / name, pages / name)
     shutil.copyfile(ROOT / "_config.yml", root / "_config.yml")
-    others = ("index", "executed/hessian_methods", "executed/geodesics")
+    others = ("index", "executed/hessian_methods", "executed/geodesics", "executed/course_2_pullback")
     for name in others:
         (pages / name).parent.mkdir(exist_ok=True)
         (pages / f"{name}.md").write_text(f"# {name}\n", encoding="utf-8")
@@ -130,12 +131,38 @@ def test_what_is_made_stays_until_something_changes(root: Path, monkeypatch: pyt
     live.prepare([DCGAN], positions=1, say=said.append)
     assert not said
     # Another request that cannot be met leaves all as it was.
-    with pytest.raises(ValueError, match="live: shapes-stylegan2 is no DCGAN, and the page computes only these"):
-        live.prepare([DCGAN, "shapes-stylegan2"], positions=1, say=said.append)
-    with pytest.raises(ValueError, match="expected names of different generators"):
-        live.prepare([DCGAN, DCGAN], positions=1, say=said.append)
+    with pytest.raises(ValueError, match="live: sphere is no DCGAN, and the page computes only these"):
+        live.prepare([DCGAN, "sphere"], positions=1, say=said.append)
     assert {path.name: path.stat().st_mtime_ns for path in live.PLACE.iterdir()} == made
     assert not said
+
+
+def test_the_build_makes_it_first(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before any notebook runs, so that a name that cannot be shown costs no time; only where the book has the page."""
+    asked: list[Any] = []
+
+    def prepare(names: Any, **given: Any) -> None:
+        asked.append((tuple(names), given["positions"]))
+        raise ValueError("live: asked")
+
+    monkeypatch.setattr(live, "prepare", prepare)
+    monkeypatch.setattr(runner, "run_plans", lambda *given, **named: pytest.fail("a notebook ran"))
+    settings = {"generator": DCGAN}
+    for listed, error, message in (
+        ("book/live", ValueError, "live: asked"),
+        ("book/alive", pytest.fail.Exception, "ran"),
+    ):
+        (toy / "_toc.yml").write_text(f"root: book/index\nchapters:\n- file: {listed}\n- file: book/executed/toy\n")
+        with pytest.raises(error, match=message):
+            build.build(root=toy, settings=settings, show=["mine"])
+    assert asked == [(("mine",), 25)]
+
+
+@pytest.mark.parametrize("names", [[], [DCGAN, DCGAN]])
+def test_names_differ(tmp_path: Path, names: list[str]) -> None:
+    with pytest.raises(ValueError, match="live: expected names of different generators"):
+        make(names, tmp_path / "made")
+    assert not list(tmp_path.iterdir())
 
 
 def test_only_networks_that_were_asked_for_are_in_a_book(root: Path) -> None:
@@ -183,17 +210,19 @@ class Visit:
         self.requests: list[str] = []
         self.base = base or (root / "_build/html").as_uri() + "/"
         self.page: Page = browser.new_context(**context).new_page()
-        self.page.on("console", lambda message: self.problems.append(message.text) if message.type == "error" else 0)
+        self.page.on("console", self.console)
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(f"{self.base}book/live.html")
 
+    def console(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not message.location["url"].endswith("favicon.ico"):
+            self.problems.append(message.text)
+
     def start(self) -> Page:
         self.page.click("#live-start")
         self.page.wait_for_selector(".live-ready", state="attached")
-        self.page.wait_for_function(
-            "geomlibLive.explorer.here && geomlibLive.explorer.line && geomlibLive.explorer.bars"
-        )
+        self.page.wait_for_function("(({ here, line, bars }) => here && line && bars)(geomlibLive.explorer)")
         return self.page
 
     def ask(self, kind: str, payload: dict[str, Any]) -> Any:
@@ -201,7 +230,8 @@ class Visit:
         return self.page.evaluate(
             """async ([kind, payload]) => {
                 const answer = await geomlibLive.explorer.client.ask(kind, payload);
-                return JSON.parse(JSON.stringify(answer, (key, value) => ArrayBuffer.isView(value) ? [...value] : value));
+                const plain = (key, value) => (ArrayBuffer.isView(value) ? [...value] : value);
+                return JSON.parse(JSON.stringify(answer, plain));
             }""",
             [kind, payload],
         )
@@ -211,7 +241,7 @@ class Visit:
 
 
 @pytest.fixture(scope="module")
-def visit(browser: Browser, root: Path) -> Iterator[Visit]:  # noqa: F811
+def visit(browser: Browser, root: Path) -> Iterator[Visit]:
     """The page from the disk, started."""
     one = Visit(browser, root, "")
     one.start()
@@ -234,7 +264,7 @@ def reference(folded: Folded, latent: Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_the_page_computes_what_pytorch_does(
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     root: Path,
     server: str,
     address: str,
@@ -341,7 +371,9 @@ def test_keyboard_and_pointer_move_the_image(visit: Visit) -> None:
     assert page.get_attribute("#live-x", "aria-valuetext") == "0.5"
     assert pixels(page) != before
     assert page.text_content('[data-live="distance"]') != "Distance from the code's image: 0."
-    box = page.locator('[data-live="pad"] svg').bounding_box()
+    pad = page.locator('[data-live="pad"] > svg')
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
     assert box
     page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.5)
     page.mouse.down()
@@ -356,10 +388,10 @@ def test_keyboard_and_pointer_move_the_image(visit: Visit) -> None:
     assert page.input_value("#live-x") == page.input_value("#live-y") == "0"
 
 
-def test_touch_reaches_the_pad(browser: Browser, root: Path) -> None:  # noqa: F811
+def test_touch_reaches_the_pad(browser: Browser, root: Path) -> None:
     visit = Visit(browser, root, "", has_touch=True, viewport={"width": 375, "height": 800})
     page = visit.start()
-    pad = page.locator('[data-live="pad"] svg')
+    pad = page.locator('[data-live="pad"] > svg')
     pad.scroll_into_view_if_needed()
     box = pad.bounding_box()
     assert box
@@ -417,8 +449,9 @@ def test_what_was_computed_beforehand_says_so(visit: Visit) -> None:
 
 def test_controls_have_names(visit: Visit) -> None:
     nameless = visit.page.evaluate(
-        """() => [...document.querySelectorAll(".live select, .live input, .live button, .live canvas, .live div > svg")]
-            .filter((one) => !(one.labels?.length || one.textContent.trim() && one.tagName === "BUTTON"
+        """() => ["select", "input", "button", "canvas", "div > svg"]
+            .flatMap((kind) => [...document.querySelectorAll(`.live ${kind}`)])
+            .filter((one) => !(one.labels?.length || one.matches("button") && one.textContent.trim()
                 || one.getAttribute("aria-label")))
             .map((one) => one.outerHTML.slice(0, 80))"""
     )
@@ -471,6 +504,7 @@ def test_points_are_dragged_and_moved_by_keys(visit: Visit) -> None:
     page = visit.page
     page.select_option("#live-surface", "hill")
     numbers = page.text_content('[data-live="numbers"]')
+    page.locator("#live-playground").scroll_into_view_if_needed()
     handle = page.locator('[data-live="map"] .live-Q').bounding_box()
     assert handle
     page.mouse.move(handle["x"] + 7, handle["y"] + 7)
@@ -491,7 +525,7 @@ def test_points_are_dragged_and_moved_by_keys(visit: Visit) -> None:
 # Without the script, and on paper
 
 
-def test_still_pictures_stand_in(browser: Browser, root: Path) -> None:  # noqa: F811
+def test_still_pictures_stand_in(browser: Browser, root: Path) -> None:
     visit = Visit(browser, root, "", java_script_enabled=False)
     page = visit.page
     stills = page.locator(".live-still img, .live-still-surface img")
@@ -510,7 +544,7 @@ def test_print_shows_still_pictures(visit: Visit) -> None:
     page.emulate_media(media="screen")
 
 
-def test_nothing_moves_by_itself(browser: Browser, root: Path) -> None:  # noqa: F811
+def test_nothing_moves_by_itself(browser: Browser, root: Path) -> None:
     visit = Visit(browser, root, "", reduced_motion="reduce")
     page = visit.start()
     styles = "one => ['transitionDuration', 'animationName'].map((key) => getComputedStyle(one)[key])"
@@ -522,7 +556,7 @@ def test_nothing_moves_by_itself(browser: Browser, root: Path) -> None:  # noqa:
     visit.close()
 
 
-def test_a_missing_network_is_told(browser: Browser, root: Path) -> None:  # noqa: F811
+def test_a_missing_network_is_told(browser: Browser, root: Path) -> None:
     visit = Visit(browser, root, "")
     visit.page.evaluate("geomlibLive.networks[0].file = 'none.js'")
     visit.page.click("#live-start")

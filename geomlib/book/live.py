@@ -16,7 +16,7 @@ from geomlib.book.process import KEPT, Say, attend
 PLACE = Path("book") / "_static" / "live" / "made"
 DEFAULT = ("shapes-dcgan",)  # no pictures of people unless they are asked for
 _LIST = "networks.js"
-_UNUSED = ("book", "check", "cli.py")  # rooms that nothing of it rests on
+_UNUSED = ("book", "check", "cli.py", "course")  # rooms that nothing of it rests on
 
 
 def prepare(names: Sequence[str], *, positions: int = 25, threads: int = 1, say: Say = print) -> None:

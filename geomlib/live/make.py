@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,9 @@ def make(
             say(f"live: {generator.name}")
             told, file = _told(generator), f"network-{index + 1}.js"
             codes = latents_for("judging", generator, CODES)
-            axes = families(generator, load_distance(generator.default_distance), positions)
+            axes = families(
+                generator, load_distance(generator.default_distance), positions, partial(_tell, say, generator.name)
+            )
             text = network_script(told, weights, codes, axes)
             (staging / file).write_text(text, encoding="utf-8", newline="\n")
             if not index:
@@ -61,6 +64,11 @@ def make(
         staging.rename(place)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _tell(say: Callable[[str], None], name: str, done: int, total: int) -> None:
+    if done % 5 == 0:
+        say(f"live: {name}, metric {done} of {total}")
 
 
 def _told(generator: Generator) -> dict[str, Any]:

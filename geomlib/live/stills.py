@@ -106,10 +106,8 @@ def _surface() -> Figure:
     torus = load_generator("torus")
     first, second = (torch.tensor(end, dtype=torch.float64) for end in _ENDS)
     found = geodesics.geodesic(torus, first, second, load_distance("mse"), points=40, iterations=200)
-    round_, along = torch.meshgrid(
-        torch.linspace(0, 2 * torch.pi, 41), torch.linspace(0, 2 * torch.pi, 61), indexing="ij"
-    )
-    grid = torus(torch.stack([round_, along], -1).view(-1, 2)).view(41, 61, 3)
+    angles = torch.cartesian_prod(torch.linspace(0, 2 * torch.pi, 41), torch.linspace(0, 2 * torch.pi, 61))
+    grid = torus(angles).view(41, 61, 3)
     straight = geodesics.straight(first, second, 40)
     curves = {"geodesic": torus(found.curve), "straight on the map": torus(straight)}
     return on_surface(grid, curves)
