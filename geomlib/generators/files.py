@@ -130,6 +130,8 @@ def fitted(
         network = build(architecture, **{**_kept(architecture, config), **read, **(hints or {})})
     except ValueError as error:
         raise ValueError(f"weights: {name} is no {architecture} that can be rebuilt ({error})") from None
+    if config is not None and _fitting(build(architecture, **config), inner) > _fitting(network, inner):
+        network = build(architecture, **config)  # a part is missing: the errors count from what is nearer
     load_state(network, _completed(architecture, network, inner, notes), name)
     if config is not None and not _same_shapes(build(architecture, **config), network.state_dict()):
         shown = ", ".join(f"{key} {value}" for key, value in read.items() if not isinstance(value, dict | list))
@@ -187,6 +189,12 @@ def _completed(
     if maps:
         _note(notes, "its noise maps are not in the file: maps from a fixed seed stand in (noise='fixed')")
     return state | {key: missing[key] for key in filters}
+
+
+def _fitting(network: Architecture, state: Mapping[str, Tensor]) -> int:
+    """How many tensors of a state have a place in a network."""
+    own = network.state_dict()
+    return sum(key in own and own[key].shape == value.shape for key, value in state.items())
 
 
 def _note(notes: list[str] | None, text: str) -> None:
