@@ -17,11 +17,12 @@ from geomlib.generators.known import EMBEDDED, known_defaults
 from geomlib.generators.packaged import PACKAGED
 from geomlib.generators.published import PUBLISHED
 
-FACTORY = """import geomlib
+FACTORY = """import geomlib, torch
 from torch import nn
 print("made")
 open("made", "a").write("x")
 def make(weights=None, space="", wide=False, distance="mse"):
+    torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(4, 48), nn.Tanh(), nn.Unflatten(1, (3, 4, 4))).eval()
     return geomlib.Generator(module, latent_dim=4, default_distance=distance, spaces=("u", "v"), space=space or "u")
 """
@@ -174,4 +175,4 @@ def test_readers_count_the_same_after_a_second_run(project: Path) -> None:
     assert numbers["runs"] == 1, "it read those of this very run"
     lines.clear()
     runner.run(names, settings=settings, say=lines.append)
-    assert all(line.endswith(": unchanged") for line in lines) and len(lines) == len(names)
+    assert lines == [f"{name} (mine.py:make): unchanged" for name in names]
