@@ -265,8 +265,12 @@ def test_an_archive_of_another_hash(tmp_path: Path, index: Path, cache: Path) ->
 
 MEMBERS = {
     "missing": (saved(STATE), "other.pt", f"holds no file '{MEMBER}'"),
-    "code": (saved({"a": Shell("touch ran")}), MEMBER, "system', and only tensors and plain values are read"),
-    "plain pickle": (pickle.dumps({"a": Shell("touch ran")}), MEMBER, "and only tensors and plain values are read"),
+    "code": (saved({"a": Shell("touch ran")}), MEMBER, "system', which is code and no data"),
+    "plain pickle": (
+        pickle.dumps({"a": Shell("touch ran")}),
+        MEMBER,
+        "which is code and no data; nothing of it was run",
+    ),
     "no state": (saved([1, 2]), MEMBER, "holds a list, expected a state dict"),
     "nan": (saved({"a": torch.tensor([1.0, torch.nan])}), MEMBER, "not finite"),
     "cut off": (saved(STATE)[:-40], MEMBER, "is damaged or cut off"),
@@ -290,7 +294,7 @@ def test_a_member_that_is_missing_or_no_tensors(
 
 def test_code_is_refused_by_the_command(tmp_path: Path, index: Path, cache: Path) -> None:
     entry = declared(wheel(index, saved({"a": Shell(f"touch {tmp_path / 'ran'}")})))
-    refused(command("fetch", declaration(tmp_path, entry)), f"tiny: {MEMBER} of tiny_net-1.0", "could run code")
+    refused(command("fetch", declaration(tmp_path, entry)), f"tiny: {MEMBER} of tiny_net-1.0", "nothing of it was run")
     assert left_in(cache) == [] and not (tmp_path / "ran").exists()
 
 
