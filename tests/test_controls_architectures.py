@@ -28,6 +28,16 @@ OTHERS: dict[str, dict[str, Any]] = {
     "conditional_dcgan": {"noise_dim": 20, "labels": ["a", "b", "c", "d"], "dim_g": 8, "depth": 2},
     "mlp": {"latent_dim": 24, "hidden": [20, 30], "size": 16},
     "ctgan": {"num_channel_G": 4},
+    "stylegan2_ada": {"img_resolution": 16, "z_dim": 12, "w_dim": 12, "mapping_layers": 2, "widths": [8, 8, 8]},
+    "stylegan3": {
+        "img_resolution": 16,
+        "z_dim": 12,
+        "w_dim": 12,
+        "num_layers": 4,
+        "num_critical": 1,
+        "channel_max": 8,
+    },
+    "r3gan": {"latent_dim": 12, "widths": [8, 8], "groups": [2, 2], "blocks": [1, 1]},
 }
 each = pytest.mark.parametrize("architecture", ARCHITECTURES)
 each_control = pytest.mark.parametrize("control", CONTROLS)

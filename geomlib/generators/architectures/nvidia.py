@@ -21,9 +21,15 @@ class FullyConnected(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, rate: float = 1.0, bias: float = 0.0, active: bool = False) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs) / rate)
-        self.bias = nn.Parameter(torch.full((outputs,), bias))
-        self.rate, self.active = rate, active
+        self.weight = nn.Parameter(torch.empty(outputs, inputs))
+        self.bias = nn.Parameter(torch.empty(outputs))
+        self.rate, self.active, self.start = rate, active, bias
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new ones, as for a network before its training."""
+        nn.init.normal_(self.weight, std=1.0 / self.rate)
+        nn.init.constant_(self.bias, self.start)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map `(B, in)` to `(B, out)`."""

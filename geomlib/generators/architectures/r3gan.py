@@ -31,6 +31,10 @@ class BiasedActivation(nn.Module):
         super().__init__()
         self.Bias = nn.Parameter(torch.zeros(channels))
 
+    def reset_parameters(self) -> None:
+        """Draw new ones, as for a network before its training."""
+        nn.init.zeros_(self.Bias)
+
     def forward(self, features: Tensor) -> Tensor:
         """Map `(B, C, H, W)` to the same shape."""
         return leaky(features + self.Bias[:, None, None])
@@ -63,6 +67,10 @@ class Basis(nn.Module):
         super().__init__()
         self.Basis = nn.Parameter(torch.randn(channels, 4, 4))
         self.LinearLayer = nn.Linear(inputs, channels, bias=False)
+
+    def reset_parameters(self) -> None:
+        """Draw new ones, as for a network before its training."""
+        nn.init.normal_(self.Basis)
 
     def forward(self, latents: Tensor) -> Tensor:
         """Map `(B, in)` to `(B, C, 4, 4)`."""

@@ -30,6 +30,11 @@ class Modulated(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.affine = FullyConnected(style_dim, inputs, bias=1.0)
 
+    def reset_parameters(self) -> None:
+        """Draw new ones, as for a network before its training."""
+        nn.init.normal_(self.weight)
+        nn.init.zeros_(self.bias)
+
 
 class SynthesisLayer(Modulated):
     """Modulated convolution with demodulation, twice as large or not, then noise, bias and leaky ReLU."""
@@ -43,6 +48,11 @@ class SynthesisLayer(Modulated):
         self.noise_strength = nn.Parameter(torch.zeros([]))
         self.register_buffer("resample_filter", taps())
         self.register_buffer("noise_const", torch.randn(side, side))
+
+    def reset_parameters(self) -> None:
+        """Draw new ones, as for a network before its training."""
+        super().reset_parameters()
+        nn.init.zeros_(self.noise_strength)
 
     def forward(self, features: Tensor, style: Tensor, noise: Tensor, gain: float = 1.0) -> Tensor:
         """Map `(B, in, H, W)`, styles `(B, w_dim)` and a map `(1 or B, 1, s, s)` to `(B, out, s, s)`."""
@@ -87,6 +97,10 @@ class Skip(nn.Module):
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 1, 1))
         self.register_buffer("resample_filter", taps())
 
+    def reset_parameters(self) -> None:
+        """Draw new ones, as for a network before its training."""
+        nn.init.normal_(self.weight)
+
     def forward(self, features: Tensor, gain: float) -> Tensor:
         """Map `(B, in, H, W)` to `(B, out, 2 H, 2 W)`."""
         weight = self.weight * equalised_scale(self.weight, 1.0)
@@ -113,6 +127,11 @@ class Block(nn.Module):
             self.torgb = ToRGB(outputs, channels, style_dim, clamp)
         if residual and not self.first:
             self.skip = Skip(inputs, outputs)
+
+    def reset_parameters(self) -> None:
+        """Draw new ones, as for a network before its training."""
+        if self.first:
+            nn.init.normal_(self.const)
 
     def forward(self, features: Tensor, styles: Sequence[Tensor], noise: Sequence[Tensor]) -> Tensor:
         """Map `(B, in, H, W)` (of the first block anything of that batch) to `(B, out, s, s)`."""

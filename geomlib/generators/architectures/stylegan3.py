@@ -62,8 +62,13 @@ class SynthesisInput(nn.Module):
         self.register_buffer("transform", torch.eye(3))
         self.weight = nn.Parameter(torch.randn(channels, channels))
         self.affine = FullyConnected(style_dim, 4)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new ones, as for a network before its training."""
+        nn.init.normal_(self.weight)
+        nn.init.zeros_(self.affine.weight)  # at the start no style turns or moves the waves
         with torch.no_grad():
-            self.affine.weight.zero_()
             self.affine.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0]))
 
     def forward(self, style: Tensor) -> Tensor:
@@ -119,6 +124,12 @@ class SynthesisLayer(nn.Module):
         total = (after.size - 1) * self.down + 1 - (before.size + kernel - 1) * self.up + sum(counts) - 2
         start = (total + self.up) // 2
         self.padding = (start, total - start, start, total - start)
+
+    def reset_parameters(self) -> None:
+        """Draw new ones, as for a network before its training."""
+        nn.init.normal_(self.weight)
+        nn.init.zeros_(self.bias)
+        self.magnitude_ema.fill_(1.0)
 
     def forward(self, features: Tensor, style: Tensor) -> Tensor:
         """Map `(B, in, H, W)` and styles `(B, w_dim)` to `(B, out, s, s)`."""
