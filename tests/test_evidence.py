@@ -19,9 +19,7 @@ from geomlib.findings.controlled import STATISTICS, Gap, gaps, judge_gaps, own_s
 from geomlib.findings.record import (
     judgements,
     made,
-    network_of,
     part_about,
-    part_of,
     read_record,
     row_entry,
     row_of,
@@ -109,18 +107,17 @@ def test_rows_are_counted_by_network(record: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("seed", "repeats"), [(2101, True), (2102, False)])
-def test_a_slice_repeats_the_record(
-    record: dict[str, Any], fetched: Callable[[str], Path], seed: int, repeats: bool
-) -> None:
+def test_a_slice_repeats_the_record(fetched: Callable[[str], Path], seed: int, repeats: bool) -> None:
     """One control, measured anew by the same code, is that of the record; another network is not."""
     fetched("mlp-cats")
     G = geomlib.load_generator("mlp-cats")
     control = kinds_of_control(G, SEED)["shuffled"](seed)
-    metric = geomlib.metric_tensor(control, latents_for("metrics", G, 10), geomlib.load_distance("mse"))
-    part = part_of(record, "mlp-cats", "mse")
-    assert part is not None and part_of(record, "mlp-cats", "none") is None
-    kept, here = network_of(part, "shuffled", 2101), own_statistics(metric)
-    assert kept is not None and network_of(part, "shuffled", 1) is None
+    d = geomlib.load_distance("mse")
+    metric = geomlib.metric_tensor(control, latents_for("metrics", G, 10), d)
+    part = part_about(RECORD, G, d)
+    assert part is not None and part_about(RECORD, G, geomlib.load_distance("ssim")) is None
+    [kept] = [one for one in part["networks"] if (one["kind"], one.get("seed")) == ("shuffled", 2101)]
+    here = own_statistics(metric)
     assert (here == pytest.approx({name: kept[name] for name in here}, rel=1e-4)) is repeats
 
 

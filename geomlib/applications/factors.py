@@ -314,13 +314,24 @@ def axis_effects(
 
 
 @torch.no_grad()
-def _codes(generator: Generator, latents: Tensor, read: Callable[[Tensor], Reading]) -> dict[str, Tensor]:
+def read_outputs(
+    generator: Generator, latents: Tensor, read: Callable[[Tensor], Mapping[str, Tensor]]
+) -> dict[str, Tensor]:
+    """What is read of the outputs of all latents, by name, in float64 on the CPU.
+
+    Raises:
+        FloatingPointError: an output that is not finite.
+    """
     readings = []
     for part in latents.split(_BATCH):
         outputs = generator(part)
         check_finite(f"outputs of {generator.name}", outputs)
         readings.append(read(outputs))
-    codes = {name: torch.cat([reading[name] for reading in readings]).cpu().double() for name in readings[0]}
+    return {name: torch.cat([reading[name] for reading in readings]).cpu().double() for name in readings[0]}
+
+
+def _codes(generator: Generator, latents: Tensor, read: Callable[[Tensor], Reading]) -> dict[str, Tensor]:
+    codes = read_outputs(generator, latents, read)
     for name, code in codes.items():
         if code.ndim != 2 or len(code) != len(latents):
             raise ValueError(f"read: expected codes ({len(latents)}, d) of {name!r}, got {tuple(code.shape)}")

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from geomlib._checks import check_choice, check_finite, check_matrix
+from geomlib._checks import check_choice, check_matrix
 from geomlib._progress import Progress
 from geomlib._state import isolated
+from geomlib.applications.factors import read_outputs
 from geomlib.generators.interface import Generator
 from geomlib.readers import FaceReader
 from geomlib.readers.checks import FACE, LANDMARKS
@@ -135,12 +136,7 @@ def move_readings(
 
 
 def _read(generator: Generator, latents: Tensor, read: Read) -> dict[str, Tensor]:
-    parts = []
-    for part in latents.split(_BATCH):
-        outputs = generator(part)
-        check_finite(f"outputs of {generator.name}", outputs)
-        parts.append(read(outputs))
-    readings = {name: torch.cat([part[name] for part in parts]).cpu().double() for name in parts[0]}
+    readings = read_outputs(generator, latents, read)
     for name, values in readings.items():
         if values.shape != (len(latents),):
             raise ValueError(f"read: expected ({len(latents)},) values of {name!r}, got {tuple(values.shape)}")

@@ -64,18 +64,6 @@ def rows_of(record: Mapping[str, Any], *statistics: str) -> list[Row]:
     return rows
 
 
-def part_of(record: Mapping[str, Any], label: str, distance: str) -> dict[str, Any] | None:
-    """The part of a network under a distance; None where it is missing."""
-    parts = (part for part in record["parts"] if (part["label"], part["distance"]) == (label, distance))
-    return next(parts, None)
-
-
-def network_of(part: Mapping[str, Any], kind: str, seed: int | None = None) -> dict[str, Any] | None:
-    """The statistics and the contrast that a part holds of "trained", or of a control; None where it was left out."""
-    networks = (one for one in part["networks"] if (one["kind"], one.get("seed")) == (kind, seed))
-    return next(networks, None)
-
-
 def part_about(path: str | Path, generator: Generator, distance: Distance) -> dict[str, Any] | None:
     """The part of a record about this generator, in this space, with these options and its own weights.
 

@@ -122,6 +122,14 @@ def as_generator(
     )
 
 
+def _check_styles(noise: str, w_sampling: str, truncation: Any) -> None:
+    """Refuse options that no network with styles has."""
+    check_choice("noise", noise, ("fixed", "fresh"))
+    check_choice("w_sampling", w_sampling, ("mapping", "normal"))
+    if not _is_number(truncation) or not 0.0 <= truncation <= 1.0:
+        raise ValueError(f"truncation: expected a number in [0, 1], got {truncation!r}")
+
+
 def _show_styles(
     network: StyleGAN | StyleGAN2,
     space: str,
@@ -132,12 +140,9 @@ def _show_styles(
     w_sampling: str = "mapping",
     step: int | None = None,
 ) -> _Shown:
-    check_choice("noise", noise, ("fixed", "fresh"))
-    check_choice("w_sampling", w_sampling, ("mapping", "normal"))
+    _check_styles(noise, w_sampling, truncation)
     if step is not None and isinstance(network, StyleGAN):
         check_choice("step", step, tuple(range(network.last_step + 1)))
-    if not _is_number(truncation) or not 0.0 <= truncation <= 1.0:
-        raise ValueError(f"truncation: expected a number in [0, 1], got {truncation!r}")
     if truncation == 1.0:
         mean_style = None
     elif mean_style is None:
@@ -162,10 +167,7 @@ def _show_nvidia(
     w_sampling: str = "mapping",
     class_index: int | None = None,
 ) -> _Shown:
-    check_choice("noise", noise, ("fixed", "fresh"))
-    check_choice("w_sampling", w_sampling, ("mapping", "normal"))
-    if not _is_number(truncation) or not 0.0 <= truncation <= 1.0:
-        raise ValueError(f"truncation: expected a number in [0, 1], got {truncation!r}")
+    _check_styles(noise, w_sampling, truncation)
     if mean_style is not None:
         mean_style = mean_style.detach().clone().reshape(1, -1)
         check_matrix("mean_style", mean_style, network.w_dim)
