@@ -313,6 +313,7 @@ def axis_effects(
     return AxisEffects(tuple(codes), every)
 
 
+@isolated()
 @torch.no_grad()
 def read_outputs(
     generator: Generator, latents: Tensor, read: Callable[[Tensor], Mapping[str, Tensor]]
