@@ -43,6 +43,7 @@ __all__ = [
     "Judgement",
     "Row",
     "against_controls",
+    "all_above",
     "arms_beaten",
     "axes_against_random",
     "count_networks",
@@ -241,9 +242,26 @@ def arms_beaten(own: Tensor, others: Mapping[str, Tensor], *, better: str, units
         if count > 1:
             side = gaps if better == "more" else -gaps
             intervals[name] = Interval.bootstrap(torch.mean, side, seed=_SEED, count=_RESAMPLES, level=LEVEL)
-    word = _word(intervals.values()) if count >= FEWEST_UNITS else "not comparable"
     rule = f"{better} than every other arm in the same {units}, by the whole interval"
-    return Judgement(word, intervals, count, rule, f"{count} {units}, {len(own)} seeds")
+    return all_above(intervals, units=count, rule=rule, note=f"{count} {units}, {len(own)} seeds")
+
+
+def all_above(intervals: Mapping[str, Interval], *, units: int, rule: str, note: str = "") -> Judgement:
+    """The word where each of several intervals has to lie above 0.
+
+    Args:
+        intervals: by what has to be beaten, positive on the claimed side.
+        units: how many latents, targets or pairs they rest on; fewer than ten are not comparable.
+        rule: what has to hold, in words.
+        note: what a reader has to know beside it.
+
+    Raises:
+        ValueError: no intervals.
+    """
+    if not intervals:
+        raise ValueError("intervals: expected at least one")
+    word = _word(intervals.values()) if units >= FEWEST_UNITS else "not comparable"
+    return Judgement(word, intervals, units, rule, note)
 
 
 @dataclass(frozen=True)
