@@ -173,7 +173,7 @@ class Inversions:
         return self.settings.budget + -(-self.metric_calls // self.settings.targets)
 
     def first_steps(self, arm: str, rates: Mapping[str, float], steps: int = 10, targets: int = 2) -> Tensor:
-        """The distances `(steps, targets)` of the first steps of the first targets in the first run, the best so far."""
+        """The best distances so far `(steps, targets)`, in the first steps of the first targets of the first run."""
         settings = self.settings
         starts = self.starts(settings.targets, 0)[:targets]
         images = self.images()[:targets]
