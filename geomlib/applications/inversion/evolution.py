@@ -39,9 +39,9 @@ def basin_cma(
     """BasinCMA (Huh et al. 2020): CMA-ES searches for a start, Adam refines each candidate and the finalists.
 
     Half of the budget searches, the other half refines the best `finalists` of all refined candidates.  CMA-ES works on
-    latents, Adam in `coordinates`; a refined candidate goes back to CMA-ES as a latent.  `final_rate` is the rate of the
-    second half, by default `learning_rate`.  `rebuilt` are other coordinates by which that latent is computed,
-    the fault of the published script.
+    latents, Adam in `coordinates`; a refined candidate goes back to CMA-ES as a latent.  `final_rate` is the rate of
+    the second half, by default `learning_rate`.  `rebuilt` are other coordinates by which that latent is computed, the
+    fault of the published script.
     """
     evolution = _evolution(start[:, 0].double(), sigma, seed, population)
     whole, problem.budget = problem.budget, problem.budget // 2
