@@ -179,6 +179,8 @@ def main() -> None:
         "judged": "logarithms of what a judge says, averaged over seeds; bootstrap over targets",
     }  # fmt: skip
     record = Recorder(RECORD, [(name + kind, distance) for name, kind, distance in ENTRIES], told)
+    if not RECORD.is_file():
+        record.write()
     for name, kind, distance in ENTRIES:
         key = name + kind, distance
         done = key in record.parts and (not arguments.again or record.parts[key]["made"]["code"] == LOADED["code"])

@@ -133,6 +133,8 @@ def main() -> None:
         "judged": "shares of the best known answer of a unit, averaged over seeds; bootstrap over units",
     }
     record = Recorder(RECORD, [(name, DISTANCE) for name in ENTRIES], told)
+    if not RECORD.is_file():
+        record.write()
     for name, settings in ENTRIES.items():
         key = name, DISTANCE
         done = key in record.parts and (not arguments.again or record.parts[key]["made"]["code"] == LOADED["code"])
