@@ -45,6 +45,8 @@ run: $(READY)
 # One thread and last in the queue: it runs for hours beside other work.
 evidence: networks
 	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/homogeneity.py
+	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/search.py
+	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/inversion.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
