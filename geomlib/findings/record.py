@@ -104,10 +104,9 @@ def find_record(start: Path) -> Path | None:
 
     None where there is none.
     """
+    package = Path(__file__).parents[2]
     around = [folder / RECORD for folder in (start.resolve(), *start.resolve().parents)]
-    here = next((path for path in (*around, Path(__file__).parents[2] / RECORD) if path.is_file()), None)
-    if here is None:
-        with suppress(PackageNotFoundError):
-            laid = [Path(str(one.locate())) for one in files("geomlib") or () if one.name == Path(RECORD).name]
-            here = next((path for path in laid if path.is_file()), None)
-    return here
+    laid = [package / RECORD, package / "share" / "geomlib" / Path(RECORD).name]  # a checkout, pip's --target
+    with suppress(PackageNotFoundError):
+        laid += [Path(str(one.locate())) for one in files("geomlib") or () if one.name == Path(RECORD).name]
+    return next((path for path in (*around, *laid) if path.is_file()), None)
