@@ -566,6 +566,30 @@ def book(
 
 
 @app.command()
+def check_book(
+    place: Annotated[
+        Path | None, typer.Argument(metavar="FOLDER", help="A built book; none: the project's _build/html.")
+    ] = None,
+) -> None:
+    """Check a built book in Chromium: accessibility in both themes and two widths, links, the first page's weight.
+
+    Each finding is one line: page, theme, width, rule, element. Ends with code 1 where there is one.
+
+    For example:
+
+    - `geomlib check-book`
+    """
+    from geomlib.book.check import check
+    from geomlib.book.runner import find_project
+
+    found = check(place or find_project() / "_build" / "html", _say)
+    for fault in found:
+        print(fault)
+    print(f"check-book: {len(found) or 'nothing'} found")
+    raise typer.Exit(1 if found else 0)
+
+
+@app.command()
 def course(
     place: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder for the sheets.")],
     chapters: Annotated[list[str] | None, typer.Argument(help="Numbers or names of chapters; none: all.")] = None,

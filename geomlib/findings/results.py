@@ -340,7 +340,7 @@ def _show_table(caption: str, header: Sequence[str], rows: Sequence[Sequence[Any
         value = value.item() if hasattr(value, "item") else value  # a scalar of torch or numpy
         return html.escape(f"{value:.4g}" if isinstance(value, float) else str(value))
 
-    head = "".join(f'<th scope="col">{text(cell)}</th>' for cell in header)
+    head = "".join(f'<th scope="col">{text(cell)}</th>' if cell else "<td></td>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     parts = f"<caption>{text(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
     plain = "\n".join(" | ".join(text(cell) for cell in row) for row in [header, *rows])
