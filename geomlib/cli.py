@@ -483,7 +483,7 @@ def invert(
     )
     print(f"{network.name}, space {network.space}, {network.latent_dim} latents; {method}; {calls} calls")
     print(f"{measure.name}: {last:.4g} (at the start {first:.4g}); mean squared error of pixels: {error:.4g}")
-    for name in ("inversion.png", "curve.png", "latent.safetensors", "summary.json"):
+    for name in ("inversion.png", "curve.png", "curve.csv", "latent.safetensors", "summary.json"):
         print(out / name)
 
 
