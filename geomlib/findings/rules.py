@@ -55,9 +55,9 @@ __all__ = [
 ]
 
 WORDS = {
-    "same direction": "the interval lies on the claimed side, or a rule without an interval is met",
+    "same direction": "the interval lies on the claimed side",
     "contradicted": "the interval lies on the other side",
-    "undecided": "the interval holds both, or a rule without an interval is not met",
+    "undecided": "the interval holds both",
     "not comparable": "no control, another quantity, or fewer than ten units",
     "not run": "nothing was computed",
     "tested": "an identity: the test that holds it is named",
@@ -114,25 +114,18 @@ class Judgement:
 
 
 def verdict(
-    holds: bool | None = None,
-    *,
-    ours: Any = None,
-    above: float | None = None,
-    below: float | None = None,
-    units: int | None = None,
+    *, ours: Any = None, above: float | None = None, below: float | None = None, units: int | None = None
 ) -> str:
-    """The word for a claim: by an interval and the side that it should lie on, or by a rule that holds or does not.
+    """The word for a claim by an interval and the side that it should lie on.
 
-    `above` and `below` are the values on the other side of which the claim is contradicted; `holds=None`, and neither
-    of them, is not comparable, and so are fewer than ten `units`.
+    `above` and `below` are the values on the other side of which the claim is contradicted; without either of them it
+    is not comparable, and so are fewer than ten `units`.
 
     Raises:
         TypeError: a side without an `Interval`.
     """
-    if units is not None and units < FEWEST_UNITS:
+    if (units is not None and units < FEWEST_UNITS) or (above is None and below is None):
         return "not comparable"
-    if above is None and below is None:
-        return "not comparable" if holds is None else "same direction" if holds else "undecided"
     if not isinstance(ours, Interval):
         raise TypeError(f"ours: expected an Interval beside above or below, got {type(ours).__name__}")
     bound = above if above is not None else -(below or 0.0)
