@@ -44,7 +44,7 @@ STAGES = {
 }
 # The standard search with the calls that the metric has cost, spread over the targets: it knows no metric.
 LONGER = "standard, calls of the metric added"
-AGAINST = {
+AGAINST: dict[str, tuple[str, ...]] = {
     "eigenvectors": ("standard", LONGER, "random axes"),
     "scaled": ("standard", LONGER, "random axes, scaled"),
 }
