@@ -11,7 +11,7 @@ OPTIONS += $(foreach option,$(GENERATOR_OPTIONS),-o '$(option)')
 TEST_THREADS ?= 1
 TEST_PROCESSES ?= 2
 
-.PHONY: help book run evidence check test lint networks clean
+.PHONY: help book check-book run evidence check test lint networks clean
 
 # tests of the core and the machine that need no network of others, no notebook and no book
 QUICK := $(patsubst %,tests/test_%.py,architecture eigen homogeneity memory metric operators parameters paths results \
@@ -19,11 +19,12 @@ QUICK := $(patsubst %,tests/test_%.py,architecture eigen homogeneity memory metr
 
 help:  ## show this
 	@echo "make book                      run the notebooks that changed and build the book into _build/html"
+	@echo "make check-book                open every page of the book in Chromium: accessibility, links, sizes"
 	@echo "make run EXPERIMENT=\"a b\"      run experiments; without EXPERIMENT: list them"
 	@echo "make evidence                  measure what takes hours, in the background; goes on where it was stopped"
-	@echo "make test                      lint, types and tests"
-	@echo "make check                     lint, types and the quick tests: a minute"
-	@echo "make lint                      lint and types"
+	@echo "make test                      lint, types, spelling and tests"
+	@echo "make check                     lint, types, spelling and the quick tests: a minute"
+	@echo "make lint                      lint, types and spelling"
 	@echo "make networks                  bring networks that others trained (book and test do that, too)"
 	@echo "make clean                     remove environment, results and built book"
 	@echo
@@ -35,6 +36,9 @@ help:  ## show this
 book: networks
 	$(BIN)/geomlib book $(OPTIONS) $(foreach name,$(LIVE),--live "$(name)")
 
+check-book: $(READY)
+	$(BIN)/geomlib check-book
+
 # Without an index the book shows the embedded networks, and tests of the others are skipped and say so.
 networks: $(READY)
 	@$(BIN)/geomlib fetch default >/dev/null || echo "make: going on without the networks that others trained"
@@ -45,11 +49,14 @@ run: $(READY)
 # One thread and last in the queue: it runs for hours beside other work.
 evidence: networks
 	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/homogeneity.py
+	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/search.py
+	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/inversion.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict geomlib
+	$(BIN)/codespell
 
 check: lint
 	OMP_NUM_THREADS=$(TEST_THREADS) $(BIN)/pytest -q -n $(TEST_PROCESSES) $(QUICK)

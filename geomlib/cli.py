@@ -483,7 +483,7 @@ def invert(
     )
     print(f"{network.name}, space {network.space}, {network.latent_dim} latents; {method}; {calls} calls")
     print(f"{measure.name}: {last:.4g} (at the start {first:.4g}); mean squared error of pixels: {error:.4g}")
-    for name in ("inversion.png", "curve.png", "latent.safetensors", "summary.json"):
+    for name in ("inversion.png", "curve.png", "curve.csv", "latent.safetensors", "summary.json"):
         print(out / name)
 
 
@@ -563,6 +563,30 @@ def book(
     show = [_in_project(name) for names in live or () for name in names.split()]
     page = jupyter_book.build(settings=settings, force=force, threads=threads, show=show, say=_say)
     print(f"\nThe book is built. Open {page}")
+
+
+@app.command()
+def check_book(
+    place: Annotated[
+        Path | None, typer.Argument(metavar="FOLDER", help="A built book; none: the project's _build/html.")
+    ] = None,
+) -> None:
+    """Check a built book in Chromium: accessibility in both themes and two widths, links, the first page's weight.
+
+    Each finding is one line: page, theme, width, rule, element. Ends with code 1 where there is one.
+
+    For example:
+
+    - `geomlib check-book`
+    """
+    from geomlib.book.check import check
+    from geomlib.book.runner import find_project
+
+    found = check(place or find_project() / "_build" / "html", _say)
+    for fault in found:
+        print(fault)
+    print(f"check-book: {len(found) or 'nothing'} found")
+    raise typer.Exit(1 if found else 0)
 
 
 @app.command()

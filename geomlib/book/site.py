@@ -63,7 +63,6 @@ def render(place: Path, banner: str = "", *, strict: bool = True, stop: threadin
             lines = notebook.ESCAPES.sub("", log.read_text(encoding="utf-8", errors="replace")).splitlines()
             errors = [line for line in lines if re.search("WARNING|ERROR|rror:", line)] or lines[-20:]
             raise BookError("the book was not built; the earlier one, if any, is as it was\n" + "\n".join(errors))
-        _drop_fonts(built)
         _record(place).unlink(missing_ok=True)
         if place.exists():
             place.rename(Path(staging) / "earlier")
@@ -144,12 +143,3 @@ def _fingerprint(banner: str) -> str:
     for path in sorted(own):
         parts += [path.as_posix(), sha256(path)]
     return provenance.digest(parts)
-
-
-def _drop_fonts(site: Path) -> None:
-    """A browser that opens a page from the disk blocks icon fonts and complains; a script draws the icons anyway."""
-    for page in site.rglob("*.html"):
-        text = page.read_text(encoding="utf-8")
-        page.write_text(re.sub(r'<link rel="preload" as="font"[^>]*>\n?', "", text), encoding="utf-8", newline="\n")
-    for style in site.glob("_static/vendor/fontawesome/*/css/all.min.css"):
-        style.write_text(re.sub(r"@font-face\{[^}]*\}", "", style.read_text(encoding="utf-8")), encoding="utf-8")
