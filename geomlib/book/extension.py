@@ -63,7 +63,7 @@ def description(document: nodes.document) -> str:
         questions = isinstance(paragraph.parent, nodes.definition)
         if not remark and (questions or not _is_aside(paragraph)):
             text = _cut(_CITATION.sub("", _without_heading(paragraph)))
-            if len(text) > 40:
+            if len(text) > 30:
                 return text
     return ""
 
