@@ -11,7 +11,7 @@ OPTIONS += $(foreach option,$(GENERATOR_OPTIONS),-o '$(option)')
 TEST_THREADS ?= 1
 TEST_PROCESSES ?= 2
 
-.PHONY: fuzz help book check-book run evidence check test lint networks clean
+.PHONY: help book check-book pdf run evidence check test fuzz lint networks clean
 
 # tests of the core and the machine that need no network of others, no notebook and no book
 QUICK := $(patsubst %,tests/test_%.py,architecture eigen homogeneity memory metric operators parameters paths results \
@@ -20,6 +20,7 @@ QUICK := $(patsubst %,tests/test_%.py,architecture eigen homogeneity memory metr
 help:  ## show this
 	@echo "make book                      run the notebooks that changed and build the book into _build/html"
 	@echo "make check-book                open every page of the book in Chromium: accessibility, links, sizes"
+	@echo "make pdf                       print the book into one PDF, _build/geometry-of-generators.pdf; needs a Chromium"
 	@echo "make run EXPERIMENT=\"a b\"      run experiments; without EXPERIMENT: list them"
 	@echo "make evidence                  measure what takes hours, in the background; goes on where it was stopped"
 	@echo "make test                      lint, types, spelling and tests"
@@ -39,6 +40,9 @@ book: networks
 
 check-book: $(READY)
 	$(BIN)/geomlib check-book
+
+pdf: book
+	$(BIN)/python book/print_book.py
 
 # Without an index the book shows the embedded networks, and tests of the others are skipped and say so.
 networks: $(READY)
