@@ -45,7 +45,10 @@ def _settle(app: "Sphinx", name: str, template: str, context: dict[str, Any], do
 def _mend(body: str) -> str:
     """What theme and docutils leave out of reach: a table that scrolls takes the keyboard, a role fits its element."""
     scrolls = '<div class="pst-scrollable-table-container"'
-    return body.replace(f"{scrolls}>", f'{scrolls} tabindex="0">').replace(' role="doc-biblioentry"', "")
+    body = body.replace(f"{scrolls}>", f'{scrolls} tabindex="0">')
+    return body.replace(' role="doc-biblioentry"', "").replace(
+        'role="list" class="citation-list"', 'class="citation-list"'
+    )
 
 
 def _is_mathjax(script: Any) -> bool:
@@ -60,7 +63,7 @@ def description(document: nodes.document) -> str:
         questions = isinstance(paragraph.parent, nodes.definition)
         if not remark and (questions or not _is_aside(paragraph)):
             text = _cut(_CITATION.sub("", _without_heading(paragraph)))
-            if len(text) > 40:
+            if len(text) > 30:
                 return text
     return ""
 

@@ -97,6 +97,15 @@ def parts_of(path: str | Path) -> list[dict[str, Any]]:
     return list(read_record(path)["parts"]) if path and Path(path).is_file() else []
 
 
+def missing_of(path: str | Path) -> list[dict[str, str]]:
+    """Label, distance and reason of what a record lacks; nothing where there is no such file, or no path.
+
+    Raises:
+        ValueError: a file that is no record.
+    """
+    return list(read_record(path)["missing"]) if path and Path(path).is_file() else []
+
+
 def judgements(part: Mapping[str, Any] | None) -> dict[str, Judgement]:
     """What a part says, by statistic; nothing where there is no part."""
     return {entry["statistic"]: row_of(entry).judgement for entry in (part["rows"] if part else ())}
