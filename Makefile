@@ -11,7 +11,7 @@ OPTIONS += $(foreach option,$(GENERATOR_OPTIONS),-o '$(option)')
 TEST_THREADS ?= 1
 TEST_PROCESSES ?= 2
 
-.PHONY: help book check-book run evidence check test lint networks clean
+.PHONY: help book check-book pdf run evidence check test fuzz lint networks clean
 
 # tests of the core and the machine that need no network of others, no notebook and no book
 QUICK := $(patsubst %,tests/test_%.py,architecture eigen homogeneity memory metric operators parameters paths results \
@@ -20,10 +20,12 @@ QUICK := $(patsubst %,tests/test_%.py,architecture eigen homogeneity memory metr
 help:  ## show this
 	@echo "make book                      run the notebooks that changed and build the book into _build/html"
 	@echo "make check-book                open every page of the book in Chromium: accessibility, links, sizes"
+	@echo "make pdf                       print the book into one PDF, _build/geometry-of-generators.pdf; needs a Chromium"
 	@echo "make run EXPERIMENT=\"a b\"      run experiments; without EXPERIMENT: list them"
 	@echo "make evidence                  measure what takes hours, in the background; goes on where it was stopped"
 	@echo "make test                      lint, types, spelling and tests"
 	@echo "make check                     lint, types, spelling and the quick tests: a minute"
+	@echo "make fuzz                      100,000 damaged and hostile inputs for every reader: an hour"
 	@echo "make lint                      lint, types and spelling"
 	@echo "make networks                  bring networks that others trained (book and test do that, too)"
 	@echo "make clean                     remove environment, results and built book"
@@ -39,6 +41,9 @@ book: networks
 check-book: $(READY)
 	$(BIN)/geomlib check-book
 
+pdf: book
+	$(BIN)/python book/print_book.py
+
 # Without an index the book shows the embedded networks, and tests of the others are skipped and say so.
 networks: $(READY)
 	@$(BIN)/geomlib fetch default >/dev/null || echo "make: going on without the networks that others trained"
@@ -49,6 +54,9 @@ run: $(READY)
 # One thread and last in the queue: it runs for hours beside other work.
 evidence: networks
 	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/homogeneity.py
+	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/search.py
+	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/inversion.py
+	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/geodesics.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -60,7 +68,10 @@ check: lint
 	OMP_NUM_THREADS=$(TEST_THREADS) $(BIN)/pytest -q -n $(TEST_PROCESSES) $(QUICK)
 
 test: lint networks
-	OMP_NUM_THREADS=$(TEST_THREADS) $(BIN)/pytest -n $(TEST_PROCESSES)
+	OMP_NUM_THREADS=$(TEST_THREADS) $(BIN)/pytest -n $(TEST_PROCESSES) --durations=25
+
+fuzz: $(READY)
+	FUZZ=100000 OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(TEST_PROCESSES) tests/test_fuzz.py
 
 clean:
 	rm -rf .venv _build results book/executed book/_static/live/made .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

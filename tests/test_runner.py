@@ -78,7 +78,7 @@ def test_run_leaves_everything_and_a_second_one_does_nothing(toy: Path) -> None:
     assert [line.split(" in ")[0] for line in lines_of_run(toy)] == ["toy: running", "toy: done"]
     folder = toy / "results" / RUN / "toy"
     first = contents(folder)
-    assert sorted(first) == ["arrays.npz", "line.png", "manifest.json", "summary.json", "toy.ipynb"]
+    assert sorted(first) == ["arrays.npz", "line.csv", "line.png", "manifest.json", "summary.json", "toy.ipynb"]
     manifest = json.loads(first["manifest.json"])
     assert manifest["parameters"] == DEFAULTS
     assert manifest["seed"] == 0
@@ -89,7 +89,10 @@ def test_run_leaves_everything_and_a_second_one_does_nothing(toy: Path) -> None:
     assert set(manifest["files"]) == set(first) - {"manifest.json"}
     cell = notebook.read(folder / "toy.ipynb")["cells"][5]
     assert cell["metadata"]["mystnb"]["figure"]["name"] == "fig-toy-line"
-    assert re.fullmatch(r"The top is \*\*0\.\d\d\*\*\.", cell["metadata"]["mystnb"]["figure"]["caption"])
+    caption = cell["metadata"]["mystnb"]["figure"]["caption"]
+    assert re.fullmatch(
+        r"The top is \*\*0\.\d\d\*\*\. \[\{download\}`data \(CSV\) <toy/line.csv>`\]\{.figure-data\}", caption
+    )
     assert cell["metadata"]["mystnb"]["image"]["alt"] == "A line."
 
     os.utime(toy / "notebooks/toy.ipynb", (1, 1))

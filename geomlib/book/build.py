@@ -149,8 +149,8 @@ def collect(folders: Sequence[Path], about: str = "") -> None:
         figures = EXECUTED / folder.name
         figures.mkdir(parents=True)
         shutil.copyfile(source, EXECUTED / source.name)
-        for figure in folder.glob("*.png"):
-            shutil.copyfile(figure, figures / figure.name)
+        for file in (*folder.glob("*.png"), *folder.glob("*.csv")):
+            shutil.copyfile(file, figures / file.name)
     course.collect(Path(), EXECUTED)
     (EXECUTED / "highlights.md").write_text(_highlights(folders), encoding="utf-8", newline="\n")
     own = Path("book") / "landing" / f"{about}.md"

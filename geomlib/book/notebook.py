@@ -129,6 +129,9 @@ def _caption(cell: dict[str, Any], output: dict[str, Any], experiment: str) -> N
     if name:
         alt = output["metadata"]["image/png"]["alt"]
         caption = "".join(output["data"]["text/plain"])
+        link = output["metadata"]["geomlib"].get("data")
+        if link:
+            caption += f" [{{download}}`{link} <{experiment}/{name}.csv>`]{{.figure-data}}"
         cell["metadata"]["mystnb"] = {
             "image": {"alt": alt, "classes": "dark-light"},
             "figure": {"caption": caption, "name": f"fig-{experiment}-{name}"},

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from importlib.metadata import distributions
 from pathlib import Path
@@ -18,6 +19,8 @@ from geomlib.book import notebook, provenance
 from geomlib.book.process import Say, StoppedError, attend
 
 FIRST_AFTER = 120  # seconds from the start of the notebooks to the first edition
+ARCHIVE = "geometry-of-generators.zip"
+PACKED = (".png", ".jpg", ".zip")  # what gets no smaller
 UNFINISHED = "This book is still being made: pages that have not been computed yet say so."
 
 
@@ -63,6 +66,7 @@ def render(place: Path, banner: str = "", *, strict: bool = True, stop: threadin
             lines = notebook.ESCAPES.sub("", log.read_text(encoding="utf-8", errors="replace")).splitlines()
             errors = [line for line in lines if re.search("WARNING|ERROR|rror:", line)] or lines[-20:]
             raise BookError("the book was not built; the earlier one, if any, is as it was\n" + "\n".join(errors))
+        pack(built)
         _record(place).unlink(missing_ok=True)
         if place.exists():
             place.rename(Path(staging) / "earlier")
@@ -143,3 +147,22 @@ def _fingerprint(banner: str) -> str:
     for path in sorted(own):
         parts += [path.as_posix(), sha256(path)]
     return provenance.digest(parts)
+
+
+def pack(site: Path) -> Path:
+    """Lay the whole site into itself as one zip, without the paragraph that links to it; returns the file.
+
+    Unpacked it opens from the disk. Equal sites give equal files.
+    """
+    place = site / ARCHIVE
+    files = sorted(path for path in site.rglob("*") if path.is_file() and path != place)
+    with zipfile.ZipFile(place, "w") as archive:
+        for path in files:
+            content = path.read_bytes()
+            if path.suffix == ".html":
+                content = re.sub(rb'<p class="whole-book">.*?</p>\n?', b"", content, flags=re.DOTALL)
+            entry = zipfile.ZipInfo(f"{place.stem}/{path.relative_to(site).as_posix()}")
+            entry.external_attr = 0o644 << 16
+            kind = zipfile.ZIP_STORED if path.suffix in PACKED else zipfile.ZIP_DEFLATED
+            archive.writestr(entry, content, kind, compresslevel=6)
+    return place

@@ -44,14 +44,15 @@ def _title(source: Any) -> str:
 
 
 def _times(sources: Iterable[tuple[Path, Any]]) -> str:
-    """A table of the chapters with their minutes."""
-    rows = ["| Chapter | Text | Exercises |", "|---|---|---|"]
+    """A table of the chapters with their minutes and slides, for pages in `book/`."""
+    rows = ["| Chapter | Text | Exercises | |", "|---|---|---|---|"]
     total = [0, 0]
     for path, source in sources:
         both = minutes(source)
         total = [a + b for a, b in zip(total, both, strict=True)]
-        rows.append(f"| {{doc}}`/book/executed/{path.stem}` | {both[0]} min | {both[1]} min |")
-    rows.append(f"| All | {total[0] / 60:.1f} h | {total[1] / 60:.1f} h |")
+        shown = f'<a href="executed/{path.stem}_slides.html">slides</a>'
+        rows.append(f"| {{doc}}`/book/executed/{path.stem}` | {both[0]} min | {both[1]} min | {shown} |")
+    rows.append(f"| All | {total[0] / 60:.1f} h | {total[1] / 60:.1f} h | |")
     return "\n".join(rows) + "\n"
 
 

@@ -35,7 +35,7 @@ class DoesNotApply(Exception):  # noqa: N818 - not an error: the way in which a 
 
 
 class Results:
-    """A folder that holds what one notebook found: ``summary.json``, ``arrays.npz`` and one PNG per figure.
+    """A folder that holds what one notebook found: ``summary.json``, ``arrays.npz``, a PNG and a CSV per figure.
 
     Args:
         folder: where to write; made when missing.
@@ -51,6 +51,8 @@ class Results:
 
     def figure(self, name: str, figure: Any, *, caption: str, alt: str, dpi: int = 200) -> None:
         """Save a matplotlib figure as ``<name>.png``, opaque and byte-stable, and display it; one figure per cell.
+
+        What it draws by numbers goes into ``<name>.csv`` beside it, see `figures.data`; a figure of pictures has none.
 
         Args:
             name: file name without ending; in the book the figure's label is ``fig-<experiment>-<name>``.
@@ -73,6 +75,7 @@ class Results:
         # no Software entry: it names the matplotlib version, and the file is compared byte by byte
         options = {"facecolor": "white", "transparent": False, "bbox_inches": "tight", "metadata": {"Software": None}}
         figure.savefig(stream, format="png", dpi=dpi, **options)
+        data = self._data(name, figure)
         _close(figure)
         content = stream.getvalue()
         (self.folder / f"{name}.png").write_bytes(content)
@@ -82,10 +85,20 @@ class Results:
         width = int.from_bytes(content[16:20], "big")  # PNG header; shown at its size in print
         _display(
             {"image/png": base64.b64encode(content).decode(), "text/plain": f"{caption}"},
-            {"image/png": {"alt": alt, "width": round(width * 96 / dpi)}, "geomlib": {"figure": name}},
+            {"image/png": {"alt": alt, "width": round(width * 96 / dpi)}, "geomlib": {"figure": name} | data},
         )
         if _at_work():  # the book sets the caption below the figure; who works in a notebook reads it here
             _display({"text/markdown": caption, "text/plain": caption}, {})
+
+    def _data(self, name: str, figure: Any) -> dict[str, str]:
+        """Write what a figure draws by numbers; what a link to it says, by the key `data`."""
+        from geomlib.figures import data
+
+        rows, step = data.thinned(data.table(figure))
+        if not rows:
+            return {}
+        (self.folder / f"{name}.csv").write_text(data.to_csv(rows), encoding="utf-8", newline="\n")
+        return {"data": "data (CSV)" if step == 1 else f"data (CSV, one row in {step})"}
 
     def audio(self, name: str, waveform: Any, rate: int, *, caption: str) -> None:
         """Save a waveform `(L,)` in [-1, 1] as ``<name>.wav``, 16 bits, and show a player with its caption.
@@ -148,7 +161,6 @@ class Results:
         ours: Any,
         authors: Any = None,
         source: str = "not given",
-        holds: bool | None = None,
         above: float | None = None,
         below: float | None = None,
         units: int | None = None,
@@ -164,7 +176,6 @@ class Results:
                 `Interval`, a number, or words with numbers.
             authors: their working value, None where none was seen.
             source: where they say it.
-            holds: whether a rule without an interval is met; None: not comparable.
             above: `ours` is an `Interval` that should lie above this value.
             below: or below this one.
             units: how many latents, targets or units an `Interval` rests on; fewer than ten are not comparable.
@@ -182,7 +193,7 @@ class Results:
         elif tested:
             word = "tested" if tolerance is None else identity(float(ours), tolerance)
         else:
-            word = verdict(holds, ours=ours, above=above, below=below, units=units)
+            word = verdict(ours=ours, above=above, below=below, units=units)
         sides = [f"the interval lies above {above:g}"] if above is not None else []
         sides += [f"the interval lies below {below:g}"] if below is not None else []
         sides += [ours.rule] if isinstance(ours, Judgement) else []
