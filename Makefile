@@ -11,7 +11,7 @@ OPTIONS += $(foreach option,$(GENERATOR_OPTIONS),-o '$(option)')
 TEST_THREADS ?= 1
 TEST_PROCESSES ?= 2
 
-.PHONY: help book pdf run evidence check test lint networks clean
+.PHONY: help book check-book pdf run evidence check test fuzz lint networks clean
 
 # tests of the core and the machine that need no network of others, no notebook and no book
 QUICK := $(patsubst %,tests/test_%.py,architecture eigen homogeneity memory metric operators parameters paths results \
@@ -19,12 +19,14 @@ QUICK := $(patsubst %,tests/test_%.py,architecture eigen homogeneity memory metr
 
 help:  ## show this
 	@echo "make book                      run the notebooks that changed and build the book into _build/html"
+	@echo "make check-book                open every page of the book in Chromium: accessibility, links, sizes"
 	@echo "make pdf                       print the book into one PDF, _build/geometry-of-generators.pdf; needs a Chromium"
 	@echo "make run EXPERIMENT=\"a b\"      run experiments; without EXPERIMENT: list them"
 	@echo "make evidence                  measure what takes hours, in the background; goes on where it was stopped"
-	@echo "make test                      lint, types and tests"
-	@echo "make check                     lint, types and the quick tests: a minute"
-	@echo "make lint                      lint and types"
+	@echo "make test                      lint, types, spelling and tests"
+	@echo "make check                     lint, types, spelling and the quick tests: a minute"
+	@echo "make fuzz                      100,000 damaged and hostile inputs for every reader: an hour"
+	@echo "make lint                      lint, types and spelling"
 	@echo "make networks                  bring networks that others trained (book and test do that, too)"
 	@echo "make clean                     remove environment, results and built book"
 	@echo
@@ -35,6 +37,9 @@ help:  ## show this
 
 book: networks
 	$(BIN)/geomlib book $(OPTIONS) $(foreach name,$(LIVE),--live "$(name)")
+
+check-book: $(READY)
+	$(BIN)/geomlib check-book
 
 pdf: book
 	$(BIN)/python book/print_book.py
@@ -49,17 +54,24 @@ run: $(READY)
 # One thread and last in the queue: it runs for hours beside other work.
 evidence: networks
 	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/homogeneity.py
+	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/search.py
+	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/inversion.py
+	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/geodesics.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict geomlib
+	$(BIN)/codespell
 
 check: lint
 	OMP_NUM_THREADS=$(TEST_THREADS) $(BIN)/pytest -q -n $(TEST_PROCESSES) $(QUICK)
 
 test: lint networks
-	OMP_NUM_THREADS=$(TEST_THREADS) $(BIN)/pytest -n $(TEST_PROCESSES)
+	OMP_NUM_THREADS=$(TEST_THREADS) $(BIN)/pytest -n $(TEST_PROCESSES) --durations=25
+
+fuzz: $(READY)
+	FUZZ=100000 OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(TEST_PROCESSES) tests/test_fuzz.py
 
 clean:
 	rm -rf .venv _build results book/executed book/_static/live/made .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -10,7 +10,6 @@ What is in the record stays; --again makes those parts anew that other code made
 """
 
 import argparse
-import dataclasses
 import hashlib
 import json
 import logging
@@ -28,15 +27,13 @@ import numpy as np
 import torch
 
 import geomlib
-from geomlib import sweep
 from geomlib._progress import Progress
-from geomlib.applications import controls, directions, explanations
-from geomlib.applications.kinds import kinds_of_control, measure_controls
+from geomlib.applications import directions, explanations
+from geomlib.applications.kinds import Controls, kinds_of_control
+from geomlib.findings import measured as beside
 from geomlib.findings import progress
 from geomlib.findings.claims import kind_of
-from geomlib.findings.controlled import STATISTICS, Gap, gaps, judge_gaps, own_statistics
-from geomlib.findings.record import row_entry
-from geomlib.findings.rules import LATENTS, Row, kin
+from geomlib.findings.rules import LATENTS, kin
 from geomlib.generators.latents import SEED, latents_for
 from geomlib.metric import Metric
 from geomlib.paths import distinct
@@ -127,67 +124,36 @@ def measure(entry: Entry, distance: str, arrays: Arrays) -> dict[str, Any]:
     def told(label: str) -> Progress:
         return progress(f"{place}|{label}")
 
-    trained = sweep.metrics(G, latents, d, store=STORE, progress=told("trained"))
-    arrays.keep(f"{place}|trained|eigenvalues", trained.eigenvalues)
-    networks: list[dict[str, Any]] = [
-        {"kind": "trained", "contrast": controls.contrast(G, SEED)} | own_statistics(trained)
-    ]
     kinds = kinds_of_control(G, SEED)
-    plain = {kind: make for kind, make in kinds.items() if "contrast" not in kind}
-    matched = {kind: make for kind, make in kinds.items() if kind not in plain}
-    made: dict[str, dict[int, Metric]] = {}
-    left_out = []
-    for some, seeds in ((plain, (*SEEDS, CANDIDATE)), (matched, SEEDS)):
-        beside = measure_controls(some, seeds, latents, d, store=STORE, progress=told)
-        made |= beside.metrics
-        left_out += [{"kind": key[0], "seed": key[1], "reason": reason} for key, reason in beside.left_out.items()]
-        networks += [
-            {"kind": kind, "seed": seed, "contrast": controls.contrast(network, SEED)}
-            | own_statistics(beside.metrics[kind][seed])
-            for kind, each in beside.networks.items()
-            for seed, network in each.items()
-        ]
-    rows, found = list[dict[str, Any]](), _against(trained, made)
-    for kind, each in found.items():
+    measured = beside.measure(
+        G, kinds, latents, d, SEEDS, seed=SEED, candidates=(CANDIDATE,), store=STORE, progress=told
+    )
+    arrays.keep(f"{place}|trained|eigenvalues", measured.trained.eigenvalues)
+    for kind, each in measured.found.items():
         for seed, one in each.items():
             for name, gap in one.items():
                 arrays.keep(f"{place}|{kind}|{seed}|{name}|trained", gap.trained)
                 arrays.keep(f"{place}|{kind}|{seed}|{name}|control", gap.control)
     known = {"dimension": G.latent_dim, "label": entry.label, "known": distance in entry.known}
-    for statistic in STATISTICS:
-        judged = judge_gaps(statistic, {kind: list(each.values()) for kind, each in found.items()})
-        absent = [f"no control {one['kind']} {one['seed']}: {one['reason']}" for one in left_out]
-        judged = dataclasses.replace(judged, note="; ".join([*filter(None, [judged.note]), *absent]))
-        rows.append(row_entry(Row(entry.network, G.space, distance, statistic, judged), **known))
     return {
         "label": entry.label,
         "distance": distance,
         "made": manifest(time.monotonic() - start),
         "kinds": list(kinds),
-        "rows": rows,
-        "networks": networks,
-        "refusals": list(refusals(made)),
-        "left out": left_out,
-        "explanations": explain(G, trained),
+        "rows": measured.rows(entry.network, G.space, distance, **known),
+        "networks": measured.networks,
+        "refusals": list(refusals(measured.controls)),
+        "left out": measured.left_out,
+        "explanations": explain(G, measured.trained),
     }
 
 
-def _against(one: Metric, made: dict[str, dict[int, Metric]]) -> dict[str, dict[int, dict[str, Gap]]]:
-    """Gaps to the controls of each kind, those with the seeds of controls."""
-    return {
-        kind: {seed: gaps(one, metric) for seed, metric in each.items() if seed in SEEDS} for kind, each in made.items()
-    }
-
-
-def refusals(made: dict[str, dict[int, Metric]]) -> Iterator[dict[str, Any]]:
+def refusals(made: Controls) -> Iterator[dict[str, Any]]:
     """Each network without training that stands for a trained one, and the words that the rule gives it."""
-    for kind, each in made.items():
+    for kind, each in made.metrics.items():
         if CANDIDATE in each:
-            found = _against(each[CANDIDATE], made)
-            words = {
-                name: judge_gaps(name, {other: list(one.values()) for other, one in found.items()}).word
-                for name in STATISTICS
-            }
+            found = beside.against(each[CANDIDATE], made, SEEDS)
+            words = {name: judged.word for name, judged in beside.judge_found(found).items()}
             yield {"kind": kind, "seed": CANDIDATE, "words": words}
 
 
@@ -208,6 +174,7 @@ def _code() -> str:
 CODE = (
     "homogeneity.py", "spectrum.py", "applications/controls.py", "applications/contrast.py", "applications/kinds.py",
     "applications/explanations.py", "applications/directions.py", "findings/rules.py", "findings/controlled.py",
+    "findings/measured.py",
 )  # fmt: skip
 # Of the code as it was loaded: what is edited meanwhile does not count.
 LOADED = {

@@ -29,6 +29,13 @@ def cache_folder() -> Path:
     return platformdirs.user_cache_path("geomlib", appauthor=False)
 
 
+def writable(folder: Path) -> None:
+    """Raise `OSError` unless a folder is, or could be made, where files can be written; nothing is made."""
+    nearest = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise OSError(f"cannot write {folder}: {nearest} is no folder that can be written")
+
+
 def name_beside(path: Path) -> Path:
     """A free name beside `path` for what shall take its place; what processes that were killed left there goes.
 

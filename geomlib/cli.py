@@ -251,6 +251,82 @@ def metric(
 
 
 @app.command()
+def compare(
+    spec: Spec,
+    space: Space = "",
+    weights: Weights = "",
+    distance: Distance = "",
+    latents: Annotated[int, typer.Option(help="Latents at which the metrics are taken; at least 10.")] = 10,
+    seeds: Annotated[int, typer.Option(help="Networks of each kind of control; at least 3.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of the latents, and the first of the controls.")] = 2101,
+    threads: Annotated[int, typer.Option(help="Threads; with 1 the metrics of notebooks are read and kept.")] = 1,
+    record: Annotated[Path | None, typer.Option(help="Another record of networks; default: the project's.")] = None,
+    device: Device = "cpu",
+    option: Option = None,
+) -> None:
+    """Hold a network against its controls, and set it beside the recorded networks: a table, a picture, a folder.
+
+    Measured are the network and several networks of each kind of control; what was stopped goes on where it was. The
+    verdicts follow the rule of the book, and the row is marked as yours there.
+
+    For example:
+
+    - `geomlib compare my_gan.py:my_gan --distance mse`
+
+    - `geomlib compare network.pkl --space w --distance st-lpips-alex --latents 20`
+    """
+    import contextlib
+
+    import torch
+
+    import geomlib
+    from geomlib._files import METRICS, writable
+    from geomlib._literals import options_text
+    from geomlib.book.process import KEPT
+    from geomlib.book.run import Answer, describe
+    from geomlib.book.runner import find_project
+    from geomlib.findings import comparison
+    from geomlib.findings.record import find_record, read_record
+
+    if threads < 1:
+        raise ValueError(f"threads: expected a positive integer, got {threads}")
+    place = record or find_record(Path.cwd())
+    recorded = read_record(place) if place else {"manifest": {}, "missing": [], "parts": []}
+    with contextlib.suppress(FileNotFoundError):
+        spec, weights, distance = map(_in_project, (spec, weights, distance))
+    root = Path.cwd()
+    with contextlib.suppress(FileNotFoundError):
+        root = find_project()
+    options = _options(option)
+    folder = root / "results" / "compare"
+    with contextlib.chdir(root):
+        writable(folder)
+        torch.set_num_threads(threads)
+        network = geomlib.load_generator(spec, space, weights or None, device, **options)
+        text, named = options_text(options), distance or network.default_distance
+        measure = geomlib.load_distance(named, device)
+        answers = {(spec, weights, space, text, distance): Answer(network.space, network.default_distance)}
+        run = describe(spec, weights, space, text, distance, "", answers)
+        part = comparison.compare(
+            network,
+            measure,
+            network=" ".join(filter(None, [spec, weights])),
+            options=text,
+            latents=latents,
+            seeds=seeds,
+            seed=seed,
+            store=os.environ.get(METRICS) or Path(*KEPT),
+        )
+    written = comparison.write(folder / run.name.rstrip("-"), part, recorded)
+    for line in comparison.told(part, recorded):
+        print(line)
+    if not place:
+        print("  no record of other networks is here; --record FILE names one")
+    for path in written:
+        print(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+@app.command()
 def sweep(
     spec: Spec,
     store: Annotated[Path, typer.Option(help="Folder of the Zarr store; made when missing, gone on with when not.")],
@@ -487,6 +563,30 @@ def book(
     show = [_in_project(name) for names in live or () for name in names.split()]
     page = jupyter_book.build(settings=settings, force=force, threads=threads, show=show, say=_say)
     print(f"\nThe book is built. Open {page}")
+
+
+@app.command()
+def check_book(
+    place: Annotated[
+        Path | None, typer.Argument(metavar="FOLDER", help="A built book; none: the project's _build/html.")
+    ] = None,
+) -> None:
+    """Check a built book in Chromium: accessibility in both themes and two widths, links, the first page's weight.
+
+    Each finding is one line: page, theme, width, rule, element. Ends with code 1 where there is one.
+
+    For example:
+
+    - `geomlib check-book`
+    """
+    from geomlib.book.check import check
+    from geomlib.book.runner import find_project
+
+    found = check(place or find_project() / "_build" / "html", _say)
+    for fault in found:
+        print(fault)
+    print(f"check-book: {len(found) or 'nothing'} found")
+    raise typer.Exit(1 if found else 0)
 
 
 @app.command()

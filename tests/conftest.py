@@ -1,5 +1,6 @@
 """Projects to test with: a tiny one that each test makes for itself, and a copy of the real one for all tests."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -12,19 +13,18 @@ import nbformat
 import pytest
 from filelock import FileLock
 from nbformat import v4
-from playwright.sync_api import Browser, Error, sync_playwright
+from playwright.sync_api import Browser
 
 from geomlib.book import build as book
 from geomlib.book import plan as plans
 from geomlib.book import runner
+from geomlib.book.check.browser import HINT, chromium
 from geomlib.generators import archives
 from geomlib.generators.packaged import PACKAGED
 
 ROOT = Path(__file__).parent.parent
 PAGES = book.pages(ROOT)
 SMALLEST = {"profile": "smallest"}
-QUIET = ["no-sandbox", "disable-gpu", "disable-background-networking", "disable-component-update", "disable-sync"]
-HINT = "no Chromium found: `apt-get install chromium`, or `.venv/bin/playwright install --with-deps chromium`"
 
 PARAMETERS = """generator: str = "shapes-dcgan"  # which generator
 space: str = ""  # of its latents
@@ -160,13 +160,11 @@ def built(shared: Path, run_smallest: Callable[[str], Path], smallest: dict[str,
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium, Chrome, or Playwright's own."""
-    with sync_playwright() as playwright:
-        found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with contextlib.ExitStack() as stack:
         try:
-            opened = playwright.chromium.launch(executable_path=found, args=[f"--{flag}" for flag in QUIET])
-        except Error as error:
+            opened = stack.enter_context(chromium())
+        except RuntimeError as error:
             if os.environ.get("CI") == "true":
-                pytest.fail(f"{HINT}\n{error}")
+                pytest.fail(str(error))
             pytest.skip(HINT)
         yield opened
-        opened.close()

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.browser
 
 SITE = "http://book.test/"
 TOC = (ROOT / "_toc.yml").read_text(encoding="utf-8")
+PAPER = 718  # pixels: the width of A4 between Chromium's margins
 PAGES = ["book/index"] + re.findall(r"file:\s*(\S+)", TOC)
 
 
@@ -68,6 +69,38 @@ class Visit:
             route.fulfill(status=204)
 
 
+# What a sheet of paper would cut off, leave empty, or fold without a word: elements of the article.
+ON_PAPER = """width => {
+  const seen = one => one.getClientRects().length > 0 && getComputedStyle(one).visibility !== 'hidden';
+  const article = document.querySelector('article'), wrong = [];
+  const say = (what, one) => wrong.push(`${what}: ${one.outerHTML.slice(0, 120)}`);
+  for (const one of article.querySelectorAll('*')) {
+    if (one.closest('svg, .live-hidden, mjx-assistive-mml') && one.tagName !== 'svg' || !seen(one)) continue;
+    if (one.getBoundingClientRect().right > width + 1) say('cut off', one);
+  }
+  article.querySelectorAll('.toggle-hidden').forEach(one => say('folded', one));
+  article.querySelectorAll('details:not([open])').forEach(one => {
+    const summary = one.querySelector('summary');
+    if (seen(one) && !(summary && seen(summary) && summary.innerText.trim())) say('folded without a word', one);
+  });
+  const live = [...article.querySelectorAll('.live, .live-start, canvas, #live-playground')];
+  live.filter(seen).forEach(one => say('an instrument', one));
+  const still = [...article.querySelectorAll('.live-still, .live-still-surface')];
+  if (live.length && !still.length) say('no still picture', live[0]);
+  still.filter(one => !seen(one)).forEach(one => say('no still picture', one));
+  return wrong;
+}"""
+
+
+def wrong_on_paper(page: Page) -> list[str]:
+    """What would be lost in print; leaves the page as a printer sees it."""
+    page.set_viewport_size({"width": PAPER, "height": 1000})
+    page.emulate_media(media="print", color_scheme="light")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    return page.evaluate(ON_PAPER, PAPER) + ([f"{wide} pixels wide"] if wide > PAPER else [])
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_page_is_sound(browser: Browser, built: Path, name: str) -> None:
     for scheme, width in (("light", 1280), ("dark", 390)):
@@ -82,7 +115,29 @@ def test_page_is_sound(browser: Browser, built: Path, name: str) -> None:
             assert alt.strip(), f"{name}: {image.get_attribute('src')} has no alternative text"
             assert not re.search(r"\.(png|svg|jpe?g)$|^\.*/", alt), f"{name}: {alt} is a path"
             assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+        assert scheme != "light" or wrong_on_paper(page) == []
         visit.context.close()
+
+
+def test_what_paper_would_lose_is_found(browser: Browser) -> None:
+    page = browser.new_page()
+    page.set_content(
+        "<article><p style='width: 900px'>a</p><div class='toggle-hidden'>b</div><details><p>c</p></details>"
+        "<section class='live'>d</section></article>"
+    )
+    page.add_style_tag(content="summary { display: none }")
+    found = [line.split(":")[0] for line in wrong_on_paper(page)]
+    assert found == [
+        "cut off",
+        "folded",
+        "folded without a word",
+        "an instrument",
+        "no still picture",
+        "908 pixels wide",
+    ]
+    page.set_content("<article><p>a</p><details><summary>more</summary><p>c</p></details></article>")
+    assert wrong_on_paper(page) == []
+    page.close()
 
 
 def test_opens_from_the_disk(browser: Browser, built: Path) -> None:

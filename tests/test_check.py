@@ -302,6 +302,23 @@ def test_a_right_derivative_agrees_in_float64() -> None:
 NETWORK_TAIL = nn.Sequential(nn.Linear(30, 12), nn.Tanh(), nn.Unflatten(1, (3, 2, 2))).eval()
 
 
+def test_a_right_network_is_passed_through_few_times() -> None:
+    """Large networks are slow, in float64 above all: a right derivative is seen from two passes there."""
+    passes = {torch.float32: 0, torch.float64: 0}
+
+    class Counted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network()
+
+        def forward(self, z: Tensor) -> Tensor:
+            passes[z.dtype] += 1
+            return self.network(z)
+
+    assert failures(check(Counted().eval())) == []
+    assert passes[torch.float64] == 2 and passes[torch.float32] <= 20
+
+
 def test_a_callable_in_single_precision_is_compared_there() -> None:
     row = check(lambda z: NETWORK(z))["derivative"]
     assert row.passed

@@ -128,8 +128,6 @@ RIGHT, LEFT = Interval(1, 0.5, 2), Interval(-1, -2, -0.5)
     ("arguments", "word"),
     [
         ({}, "not comparable"),
-        ({"holds": True}, "same direction"),
-        ({"holds": False}, "undecided"),
         ({"ours": RIGHT, "above": 0}, "same direction"),
         ({"ours": RIGHT, "above": 0.5}, "undecided"),
         ({"ours": RIGHT, "above": 3}, "contradicted"),

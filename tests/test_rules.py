@@ -19,6 +19,7 @@ from geomlib.findings.rules import (
     Judgement,
     Row,
     against_controls,
+    all_above,
     arms_beaten,
     axes_against_random,
     count_networks,
@@ -68,7 +69,7 @@ def test_every_control_must_be_beaten(ends: list[tuple[float, float, float]], wo
 def test_fewer_than_ten_units_are_not_comparable() -> None:
     ours = Interval(1, 0.5, 2)
     assert verdict(ours=ours, above=0, units=10) == "same direction"
-    assert verdict(ours=ours, above=0, units=9) == verdict(True, units=9) == "not comparable"
+    assert verdict(ours=ours, above=0, units=9) == verdict(ours=ours) == "not comparable"
 
 
 def test_an_identity_is_tested_within_its_tolerance() -> None:
@@ -385,6 +386,20 @@ def test_every_arm_named_must_be_beaten_and_ten_units_be_there() -> None:
 def row(network: str, word: str, distance: str = "st-lpips-alex", space: str = "z", value: float = 1.0) -> Row:
     judgement = Judgement(word, {"shuffled": Interval(value, value - 1, value + 1)}, 10, "")
     return Row(network, space, distance, "log consistency", judgement)
+
+
+def test_every_interval_has_to_lie_above_zero() -> None:
+    def word(*intervals: Interval, units: int = 10) -> str:
+        return all_above(dict(zip("abc", intervals, strict=False)), units=units, rule="above").word
+
+    above, across, below = Interval(2, 1, 3), Interval(0, -1, 1), Interval(-2, -3, -1)
+    assert word(above, above) == "same direction" and word(above, across) == "undecided"
+    assert word(above, across, below) == "contradicted" and word(above, units=9) == "not comparable"
+    with pytest.raises(ValueError, match="expected at least one"):
+        all_above({}, units=10, rule="above")
+    # One interval held against the far ends of all others is never narrower than against each alone.
+    assert Interval(5, 4, 6).apart_from([Interval(1, 0, 2), Interval(3, 2.5, 3.5)]) == (3, 0.5, 6)
+    assert Interval(5, 4, 6).apart_from([Interval(9, 8, 10)]) == (-4, -6, -2)
 
 
 def test_networks_are_counted_by_their_worst_row() -> None:

@@ -323,7 +323,7 @@ def test_a_new_file_runs_as_it_is(tmp_path: Path) -> None:
     for name, words in (
         ("my_own.py", "is there already"),
         ("my own.py", "its name one of Python's"),
-        ("no/a.py", "no fo"),
+        ("no/a.py", "no folder"),
     ):
         again = command("new", name, folder=tmp_path)
         assert again.returncode == 2 and words in again.stderr and len(again.stderr.splitlines()) == 1

@@ -277,6 +277,9 @@ def _arrays(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix in (".npy", ".npz"):
             content: Any = np.load(path, allow_pickle=False)
+            if isinstance(content, Mapping):  # a member is read when it is asked for, and may be damaged
+                with content:  # type: ignore[attr-defined]
+                    content = dict(content)
         else:
             content = read_content(path).value
         if not isinstance(as_tensor(content), Mapping | list | tuple | Tensor | np.ndarray):

@@ -66,7 +66,6 @@ def render(place: Path, banner: str = "", *, strict: bool = True, stop: threadin
             lines = notebook.ESCAPES.sub("", log.read_text(encoding="utf-8", errors="replace")).splitlines()
             errors = [line for line in lines if re.search("WARNING|ERROR|rror:", line)] or lines[-20:]
             raise BookError("the book was not built; the earlier one, if any, is as it was\n" + "\n".join(errors))
-        _drop_fonts(built)
         pack(built)
         _record(place).unlink(missing_ok=True)
         if place.exists():
@@ -167,12 +166,3 @@ def pack(site: Path) -> Path:
             kind = zipfile.ZIP_STORED if path.suffix in PACKED else zipfile.ZIP_DEFLATED
             archive.writestr(entry, content, kind, compresslevel=6)
     return place
-
-
-def _drop_fonts(site: Path) -> None:
-    """A browser that opens a page from the disk blocks icon fonts and complains; a script draws the icons anyway."""
-    for page in site.rglob("*.html"):
-        text = page.read_text(encoding="utf-8")
-        page.write_text(re.sub(r'<link rel="preload" as="font"[^>]*>\n?', "", text), encoding="utf-8", newline="\n")
-    for style in site.glob("_static/vendor/fontawesome/*/css/all.min.css"):
-        style.write_text(re.sub(r"@font-face\{[^}]*\}", "", style.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,6 +1,5 @@
 """The trials: each looks at one property of a generator, from its latents to its distance."""
 
-import copy
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ from geomlib.check.errors import blame
 from geomlib.check.form import advice_for
 from geomlib.distances import Distance, load_distance
 from geomlib.generators.adapters import Adapter, describe
+from geomlib.generators.architectures.base import to_unit_range
 from geomlib.generators.hidden import hidden_modules, in_training
 from geomlib.generators.interface import Generator
 from geomlib.operators import PullbackOperator
@@ -25,15 +25,31 @@ SATURATED, SOME_SATURATED = 0.25, 0.02  # shares of values at an end of the rang
 
 @dataclass
 class Trial:
-    """What the checks share, filled in as they pass."""
+    """What the checks share, filled in as they pass: a pass through a large network takes seconds, so each serves all.
+
+    Attributes:
+        generator: under trial.
+        distance: under whose features derivatives are taken, if any.
+        seed: of the latents.
+        latents: two of them.
+        raw: what the network itself returns.
+        images: what the generator makes of it.
+        followed: latents, and their images with the graph between them.
+        fresh_noise: whether it is declared random.
+        operator: the derivative by the route that serves.
+        repeated: see `again`.
+    """
 
     generator: Generator
     distance: Distance | None
     seed: int
     latents: Tensor = field(init=False)
+    raw: Tensor = field(init=False)
     images: Tensor = field(init=False)
+    followed: tuple[Tensor, Tensor] = field(init=False)
     fresh_noise: bool = False
     operator: PullbackOperator | None = None
+    repeated: tuple[Tensor, list[str]] | None = None
 
     def tolerance(self) -> float:
         """How far values that should be equal may differ: the root of the rounding unit, in units of the images."""
@@ -41,6 +57,25 @@ class Trial:
 
     def modules(self) -> dict[str, nn.Module]:
         return hidden_modules(self.generator.module)
+
+    def again(self) -> tuple[Tensor, list[str]]:
+        """Images of a second pass, and the names of parameters and buffers that it changed."""
+        if self.repeated is None:
+            before = self._state()
+            with torch.no_grad():
+                images = self.generator(self.latents)
+            changed = [
+                key for key, value in self._state().items() if key not in before or not _same(before[key], value)
+            ]
+            self.repeated = images, changed
+        return self.repeated
+
+    def _state(self) -> dict[str, Tensor]:
+        return {
+            f"{name}.{key}": tensor.detach().clone()
+            for name, module in self.modules().items()
+            for key, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        }
 
     def measure(self) -> Distance:
         """The distance whose features are differentiated: the one under trial, or mse where that has none."""
@@ -88,7 +123,7 @@ def try_shape(trial: Trial) -> Verdict:
             return False, f"It returns {type(raw).__name__}, not a tensor: it {held}.", advice
         if not raw.is_floating_point():
             return False, f"It returns {raw.dtype}, which has no derivative.", "Return values before they are rounded."
-        trial.images = generator(trial.latents)
+        trial.raw, trial.images = raw, generator(trial.latents)
     shape = tuple(trial.images.shape)
     if shape[:1] != (COUNT,):
         return False, f"{COUNT} latents give an output of shape {shape}.", "Keep the batch as the first axis."
@@ -120,10 +155,7 @@ def try_range(trial: Trial) -> Verdict:
         if images.ndim == 3 and max(-low, high) > 1 + 1e-3:
             return False, f"Sound goes from {low:.3g} to {high:.3g}, outside [-1, 1].", "Scale it, or end in tanh."
         return True, f"Raw values from {low:.3g} to {high:.3g}, taken as they are.", ""
-    unclamped = copy.copy(generator)
-    unclamped.clamp = False
-    with torch.no_grad():
-        values = unclamped(trial.latents)
+    values = to_unit_range(trial.raw, generator.output_range, generator.size, clamp=False)
     given = f"output_range={generator.output_range}"
     outside = float(((values < -1e-3) | (values > 1 + 1e-3)).double().mean())
     if outside and not generator.clamp:
@@ -147,13 +179,11 @@ def _raw_extent(generator: Generator, trial: Trial) -> float:
     low, high = (torch.as_tensor(bound).abs().max() for bound in generator.output_range or (0, 0))
     if max(float(low), float(high)) > 2:
         return 0.0
-    with torch.no_grad():
-        return float(generator.module(trial.latents.clone()).max())
+    return float(trial.raw.max())
 
 
 def try_determinism(trial: Trial) -> Verdict:
-    with torch.no_grad():
-        change = float((trial.generator(trial.latents) - trial.images).abs().max())
+    change = float((trial.again()[0] - trial.images).abs().max())
     if not getattr(trial.generator, "deterministic", True):
         trial.fresh_noise = True
         return None, f"Declared random: values change by {change:.2g}.", "Use method='backward', or fix the noise."
@@ -189,19 +219,7 @@ def try_batch(trial: Trial) -> Verdict:
 
 
 def try_unchanged(trial: Trial) -> Verdict:
-    def state() -> dict[str, Tensor]:
-        parts = trial.modules().items()
-        return {
-            f"{name}.{key}": tensor.detach().clone()
-            for name, module in parts
-            for key, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
-        }
-
-    before = state()
-    with torch.no_grad():
-        trial.generator(trial.latents)
-    after = state()
-    changed = [key for key, value in after.items() if key not in before or not _same(before[key], value)]
+    changed = trial.again()[1]
     if changed:
         finding = f"A forward pass changes {', '.join(changed[:3])} ({len(changed)} in all)."
         return False, finding, "Call .eval(), and do not write to buffers in forward."

@@ -125,6 +125,9 @@ def _build_wheel(root: Path, folder: Path) -> str:
         shutil.copytree(root / "geomlib", copied / "geomlib", ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("pyproject.toml", "README.md", "LICENSE"):
             shutil.copyfile(root / name, copied / name)
+        (copied / "evidence").mkdir()
+        for record in root.glob("evidence/*.json"):
+            shutil.copyfile(record, copied / "evidence" / record.name)
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder)]
         # What builds it is here as a rule; where it is not, pip brings it.
         command += ["--no-build-isolation"] if importlib.util.find_spec("setuptools") else []

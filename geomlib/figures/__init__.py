@@ -7,6 +7,7 @@ from geomlib.figures.images import montage, outlines
 from geomlib.figures.lines import curves, histograms, panels, scatter, scatter_grid, shares, spectra
 from geomlib.figures.sounds import spectrograms
 from geomlib.figures.space import on_surface, surface
+from geomlib.figures.standings import standings
 from geomlib.figures.summaries import bars, intervals, matrices
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "shares",
     "spectra",
     "spectrograms",
+    "standings",
     "surface",
 ]

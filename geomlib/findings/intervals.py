@@ -1,6 +1,6 @@
 """A value between the two ends of its interval."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -31,6 +31,15 @@ class Interval(NamedTuple):
         kept = values[~torch.eye(len(values), dtype=torch.bool)] if options.get("pairs") else values
         ends = bootstrap_interval(statistic, values, seed=seed, **options)
         return [cls(*map(float, entry)) for entry in zip(statistic(kept), *ends, strict=True)]
+
+    def apart_from(self, others: Sequence["Interval"]) -> "Interval":
+        """How far the value lies above others, on the strict side: each end against the other end of all of them.
+
+        The value is the difference from their mean.  Wider than the interval of a difference would be.
+        """
+        mean = sum(other.value for other in others) / len(others)
+        low, high = (edge(other[end] for other in others) for edge, end in ((max, 2), (min, 1)))
+        return Interval(self.value - mean, self.low - low, self.high - high)
 
     def __format__(self, spec: str) -> str:
         value, low, high = (format(number, spec or ".3g") for number in (self.value, self.low, self.high))

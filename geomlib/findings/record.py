@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ from geomlib.distances import Distance
 from geomlib.findings.intervals import Interval
 from geomlib.findings.rules import Judgement, Row
 from geomlib.generators import Generator
+
+RECORD = "evidence/homogeneity.json"  # in the project
 
 
 def row_entry(row: Row, **more: Any) -> dict[str, Any]:
@@ -84,6 +88,24 @@ def part_about(path: str | Path, generator: Generator, distance: Distance) -> di
     return None
 
 
+def parts_of(path: str | Path) -> list[dict[str, Any]]:
+    """All parts of a record; none where there is no such file, or no path.
+
+    Raises:
+        ValueError: a file that is no record.
+    """
+    return list(read_record(path)["parts"]) if path and Path(path).is_file() else []
+
+
+def missing_of(path: str | Path) -> list[dict[str, str]]:
+    """Label, distance and reason of what a record lacks; nothing where there is no such file, or no path.
+
+    Raises:
+        ValueError: a file that is no record.
+    """
+    return list(read_record(path)["missing"]) if path and Path(path).is_file() else []
+
+
 def judgements(part: Mapping[str, Any] | None) -> dict[str, Judgement]:
     """What a part says, by statistic; nothing where there is no part."""
     return {entry["statistic"]: row_of(entry).judgement for entry in (part["rows"] if part else ())}
@@ -93,3 +115,16 @@ def made(part: Mapping[str, Any]) -> str:
     """When and with what code a part was made, in words."""
     how = part["made"]
     return f"recorded on {how['date']} with commit {how['commit'][:7]}"
+
+
+def find_record(start: Path) -> Path | None:
+    """Where the record of the project is: around a folder, beside the package, or where its wheel laid it.
+
+    None where there is none.
+    """
+    package = Path(__file__).parents[2]
+    around = [folder / RECORD for folder in (start.resolve(), *start.resolve().parents)]
+    laid = [package / RECORD, package / "share" / "geomlib" / Path(RECORD).name]  # a checkout, pip's --target
+    with suppress(PackageNotFoundError):
+        laid += [Path(str(one.locate())) for one in files("geomlib") or () if one.name == Path(RECORD).name]
+    return next((path for path in (*around, *laid) if path.is_file()), None)

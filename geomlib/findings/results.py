@@ -161,7 +161,6 @@ class Results:
         ours: Any,
         authors: Any = None,
         source: str = "not given",
-        holds: bool | None = None,
         above: float | None = None,
         below: float | None = None,
         units: int | None = None,
@@ -177,7 +176,6 @@ class Results:
                 `Interval`, a number, or words with numbers.
             authors: their working value, None where none was seen.
             source: where they say it.
-            holds: whether a rule without an interval is met; None: not comparable.
             above: `ours` is an `Interval` that should lie above this value.
             below: or below this one.
             units: how many latents, targets or units an `Interval` rests on; fewer than ten are not comparable.
@@ -195,7 +193,7 @@ class Results:
         elif tested:
             word = "tested" if tolerance is None else identity(float(ours), tolerance)
         else:
-            word = verdict(holds, ours=ours, above=above, below=below, units=units)
+            word = verdict(ours=ours, above=above, below=below, units=units)
         sides = [f"the interval lies above {above:g}"] if above is not None else []
         sides += [f"the interval lies below {below:g}"] if below is not None else []
         sides += [ours.rule] if isinstance(ours, Judgement) else []
@@ -353,7 +351,7 @@ def _show_table(caption: str, header: Sequence[str], rows: Sequence[Sequence[Any
         value = value.item() if hasattr(value, "item") else value  # a scalar of torch or numpy
         return html.escape(f"{value:.4g}" if isinstance(value, float) else str(value))
 
-    head = "".join(f'<th scope="col">{text(cell)}</th>' for cell in header)
+    head = "".join(f'<th scope="col">{text(cell)}</th>' if cell else "<td></td>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     parts = f"<caption>{text(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
     plain = "\n".join(" | ".join(text(cell) for cell in row) for row in [header, *rows])

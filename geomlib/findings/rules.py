@@ -43,6 +43,7 @@ __all__ = [
     "Judgement",
     "Row",
     "against_controls",
+    "all_above",
     "arms_beaten",
     "axes_against_random",
     "count_networks",
@@ -54,9 +55,9 @@ __all__ = [
 ]
 
 WORDS = {
-    "same direction": "the interval lies on the claimed side, or a rule without an interval is met",
+    "same direction": "the interval lies on the claimed side",
     "contradicted": "the interval lies on the other side",
-    "undecided": "the interval holds both, or a rule without an interval is not met",
+    "undecided": "the interval holds both",
     "not comparable": "no control, another quantity, or fewer than ten units",
     "not run": "nothing was computed",
     "tested": "an identity: the test that holds it is named",
@@ -113,25 +114,18 @@ class Judgement:
 
 
 def verdict(
-    holds: bool | None = None,
-    *,
-    ours: Any = None,
-    above: float | None = None,
-    below: float | None = None,
-    units: int | None = None,
+    *, ours: Any = None, above: float | None = None, below: float | None = None, units: int | None = None
 ) -> str:
-    """The word for a claim: by an interval and the side that it should lie on, or by a rule that holds or does not.
+    """The word for a claim by an interval and the side that it should lie on.
 
-    `above` and `below` are the values on the other side of which the claim is contradicted; `holds=None`, and neither
-    of them, is not comparable, and so are fewer than ten `units`.
+    `above` and `below` are the values on the other side of which the claim is contradicted; without either of them it
+    is not comparable, and so are fewer than ten `units`.
 
     Raises:
         TypeError: a side without an `Interval`.
     """
-    if units is not None and units < FEWEST_UNITS:
+    if (units is not None and units < FEWEST_UNITS) or (above is None and below is None):
         return "not comparable"
-    if above is None and below is None:
-        return "not comparable" if holds is None else "same direction" if holds else "undecided"
     if not isinstance(ours, Interval):
         raise TypeError(f"ours: expected an Interval beside above or below, got {type(ours).__name__}")
     bound = above if above is not None else -(below or 0.0)
@@ -241,9 +235,26 @@ def arms_beaten(own: Tensor, others: Mapping[str, Tensor], *, better: str, units
         if count > 1:
             side = gaps if better == "more" else -gaps
             intervals[name] = Interval.bootstrap(torch.mean, side, seed=_SEED, count=_RESAMPLES, level=LEVEL)
-    word = _word(intervals.values()) if count >= FEWEST_UNITS else "not comparable"
     rule = f"{better} than every other arm in the same {units}, by the whole interval"
-    return Judgement(word, intervals, count, rule, f"{count} {units}, {len(own)} seeds")
+    return all_above(intervals, units=count, rule=rule, note=f"{count} {units}, {len(own)} seeds")
+
+
+def all_above(intervals: Mapping[str, Interval], *, units: int, rule: str, note: str = "") -> Judgement:
+    """The word where each of several intervals has to lie above 0.
+
+    Args:
+        intervals: by what has to be beaten, positive on the claimed side.
+        units: how many latents, targets or pairs they rest on; fewer than ten are not comparable.
+        rule: what has to hold, in words.
+        note: what a reader has to know beside it.
+
+    Raises:
+        ValueError: no intervals.
+    """
+    if not intervals:
+        raise ValueError("intervals: expected at least one")
+    word = _word(intervals.values()) if units >= FEWEST_UNITS else "not comparable"
+    return Judgement(word, intervals, units, rule, note)
 
 
 @dataclass(frozen=True)

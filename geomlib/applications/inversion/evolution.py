@@ -33,13 +33,15 @@ def basin_cma(
     population: int,
     inner_steps: int,
     finalists: int,
+    final_rate: float | None = None,
     rebuilt: Coordinates | None = None,
 ) -> None:
     """BasinCMA (Huh et al. 2020): CMA-ES searches for a start, Adam refines each candidate and the finalists.
 
     Half of the budget searches, the other half refines the best `finalists` of all refined candidates.  CMA-ES works on
-    latents, Adam in `coordinates`; a refined candidate goes back to CMA-ES as a latent.  `rebuilt` are other
-    coordinates by which that latent is computed, the fault of the published script.
+    latents, Adam in `coordinates`; a refined candidate goes back to CMA-ES as a latent.  `final_rate` is the rate of
+    the second half, by default `learning_rate`.  `rebuilt` are other coordinates by which that latent is computed, the
+    fault of the published script.
     """
     evolution = _evolution(start[:, 0].double(), sigma, seed, population)
     whole, problem.budget = problem.budget, problem.budget // 2
@@ -55,7 +57,7 @@ def basin_cma(
         return
     first = scores.argsort(dim=1)[:, :finalists]
     best = pool.gather(1, first[..., None].expand(-1, -1, pool.shape[2]))
-    adam(problem, coordinates, best, learning_rate)
+    adam(problem, coordinates, best, learning_rate if final_rate is None else final_rate)
 
 
 def _evolution(starts: Tensor, sigma: float, seed: int, population: int) -> Evolution:

@@ -25,7 +25,14 @@ _START_SEED = 9_176_213  # starts are never the latents that `Generator.sample` 
 
 # The options of each method with their defaults.
 _ADAM: dict[str, Any] = {"learning_rate": 0.1, "betas": (0.9, 0.999)}
-_BASIN: dict[str, Any] = {"learning_rate": 0.1, "sigma": 0.4, "population": 6, "inner_steps": 5, "finalists": 1}
+_BASIN: dict[str, Any] = {
+    "learning_rate": 0.1,
+    "final_rate": None,
+    "sigma": 0.4,
+    "population": 6,
+    "inner_steps": 5,
+    "finalists": 1,
+}
 METHODS: dict[str, dict[str, Any]] = {
     "adam": _ADAM,
     "adam-eigen": _ADAM,
