@@ -15,7 +15,7 @@ HEAVY = (
 )  # fmt: skip
 # From the ground up: a room imports from floors below its own, which are the earlier ones in this list.
 ROOMS = (
-    ("_checks", "_files", "_literals", "_progress", "_state"),
+    ("_checks", "_files", "_literals", "_markdown", "_progress", "_state"),
     ("derivatives", "generators"),
     ("distances",),
     ("readers", "worlds", "operators"),
