@@ -23,6 +23,7 @@ _PAGE = """\
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="description" content="Slides of the chapter {title}, one for each statement, figure and exercise.">
 <title>{title} · slides</title>
 <link rel="stylesheet" href="{static}/reveal/reveal.css">
 <link rel="stylesheet" href="{static}/slides.css">
