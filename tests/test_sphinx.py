@@ -33,7 +33,7 @@ def test_plain_sphinx_builds_the_book_from_the_same_configuration(project: Path)
     (project / "book" / "index.md").write_text(INDEX)
     (project / "book" / "formulas.md").write_text(FORMULAS)
     (project / "book" / "bibliography.md").write_text("# Bibliography\n\n```{bibliography}\n```\n")
-    chapters = "chapters:\n- file: book/formulas\n- file: book/bibliography\n"
+    chapters = "chapters:\n- file: book/formulas\n  sections:\n  - file: book/bibliography\n"
     (project / "_toc.yml").write_text(f"format: jb-book\nroot: book/index\n{chapters}")
     settings = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "config", "sphinx", "."]
     subprocess.run(settings, check=True, capture_output=True)
@@ -48,6 +48,7 @@ def test_plain_sphinx_builds_the_book_from_the_same_configuration(project: Path)
     assert '"The metric is H = 2 Jᵀ J, and nothing else' in said[1][0]
     assert [len(tags) for tags in said] == [1, 1, 1]
     assert "tex-svg.js" in second and "MathJax" not in first + third
+    assert "<summary aria-label=" in first and "<summary>" not in first
     assert 'class="pst-scrollable-table-container" tabindex="0"' in first
     icons = next(Path("html/_static/vendor/fontawesome").glob("*/js/all.min.js"))
     text = icons.read_text()

@@ -18,6 +18,7 @@ _ICON = re.compile(r"\bfa-([a-z0-9-]+)")
 _DRAWING = re.compile(r'"?([\w-]+)"?:\[\d+,\d+,\[([^\]]*)\],"[0-9a-f]+","[^"]*"\],?')
 _IN_BRACKETS = re.compile(r"^ ?\((?:[^()]|\([^()]*\))*\)")
 _CITATION = re.compile(r"\s*(?:\(\[[^\]]+\]\)|\[[^\]]+\](?!,))")
+_TOGGLE = '<summary><span class="toctree-toggle"'  # of the side bar: a picture without a name
 _ASIDE = (nodes.Admonition, nodes.caption, nodes.figure, nodes.footnote, nodes.table, nodes.topic)
 
 
@@ -110,7 +111,7 @@ def _cut(text: str) -> str:
 
 
 def _finish(app: "Sphinx", error: Exception | None) -> None:
-    """Take out what no page uses: of the icons, and of the theme's wish to load their fonts."""
+    """Take out the icons that no page uses and the theme's wish to load their fonts; name what the side bar unfolds."""
     if error or app.builder.format != "html":
         return
     site = Path(app.outdir)
@@ -118,9 +119,10 @@ def _finish(app: "Sphinx", error: Exception | None) -> None:
     for page in site.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
         used |= set(_ICON.findall(text))
-        without = re.sub(r'<link rel="preload" as="font"[^>]*>\n?', "", text)
-        if without != text:
-            page.write_text(without, encoding="utf-8", newline="\n")
+        better = re.sub(r'<link rel="preload" as="font"[^>]*>\n?', "", text)
+        better = better.replace(_TOGGLE, _TOGGLE.replace("<summary", '<summary aria-label="Pages of this part"'))
+        if better != text:
+            page.write_text(better, encoding="utf-8", newline="\n")
     for script in (site / "_static" / "scripts").glob("*.js"):
         used |= set(_ICON.findall(script.read_text(encoding="utf-8")))
     for folder in (site / "_static" / "vendor" / "fontawesome").glob("*"):

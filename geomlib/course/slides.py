@@ -33,9 +33,9 @@ _PAGE = """\
 <script src="{static}/slides.js" defer></script>
 </head>
 <body>
-<main class="reveal"><div class="slides">
+<main><div class="reveal"><div class="slides">
 {slides}
-</div></main>
+</div></div></main>
 </body>
 </html>
 """
