@@ -28,7 +28,9 @@ FOOT = (
 # The list of contents has become bookmarks; code that a page folds stays out, and what it unfolds is there at once.
 STYLE = """
 #jb-print-toc, .whole-book, article details.hide { display: none !important }
-article pre, article div.highlight, article .cell_input { break-inside: auto !important }
+article pre, article div[class*="highlight"], article .cell_input {
+  break-inside: auto !important; display: block !important
+}
 article h1 { margin-bottom: 1rem !important }
 * { animation: none !important; transition: none !important }
 mjx-container svg > g { stroke: none } /* a line of no width would be drawn as a thin one */

@@ -23,6 +23,7 @@ _PAGE = """\
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="description" content="Slides: {description}">
 <title>{title} · slides</title>
 <link rel="stylesheet" href="{static}/reveal/reveal.css">
 <link rel="stylesheet" href="{static}/slides.css">
@@ -32,9 +33,9 @@ _PAGE = """\
 <script src="{static}/slides.js" defer></script>
 </head>
 <body>
-<main class="reveal"><div class="slides">
+<main><div class="reveal"><div class="slides">
 {slides}
-</div></main>
+</div></div></main>
 </body>
 </html>
 """
@@ -91,7 +92,9 @@ def slides(page: str, address: str, static: str) -> str:
         shown = [one for one in section.select(SHOWN) if one.find_parent(["figure", "div"], class_="proof") is None]
         first = [] if shown else section.find_all("p", recursive=False)[:1]
         made += [_slide(soup, section.find("h2"), one) for one in [*shown, *first]]
-    return _PAGE.format(title=html.escape(title), static=static, slides="\n".join(made))
+    said = soup.select_one('meta[name="description"]')
+    description = html.escape(str(said["content"]) if said else title)
+    return _PAGE.format(title=html.escape(title), description=description, static=static, slides="\n".join(made))
 
 
 def _slide(soup: "BeautifulSoup", heading: "Tag | None", content: "Tag") -> str:
