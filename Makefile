@@ -11,7 +11,7 @@ OPTIONS += $(foreach option,$(GENERATOR_OPTIONS),-o '$(option)')
 TEST_THREADS ?= 1
 TEST_PROCESSES ?= 2
 
-.PHONY: help book check-book pdf run evidence check test fuzz lint networks clean
+.PHONY: help book check-book pdf run evidence check test fuzz audit lint networks clean
 
 # tests of the core and the machine that need no network of others, no notebook and no book
 QUICK := $(patsubst %,tests/test_%.py,architecture eigen homogeneity memory metric operators parameters paths results \
@@ -26,6 +26,7 @@ help:  ## show this
 	@echo "make test                      lint, types, spelling and tests"
 	@echo "make check                     lint, types, spelling and the quick tests: a minute"
 	@echo "make fuzz                      100,000 damaged and hostile inputs for every reader: an hour"
+	@echo "make audit                     ask for known faults of the pinned packages"
 	@echo "make lint                      lint, types and spelling"
 	@echo "make networks                  bring networks that others trained (book and test do that, too)"
 	@echo "make clean                     remove environment, results and built book"
@@ -72,6 +73,11 @@ test: lint networks
 
 fuzz: $(READY)
 	FUZZ=100000 OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(TEST_PROCESSES) tests/test_fuzz.py
+
+# In an environment of its own: it is asked rarely, and needs the index of advisories.
+audit:
+	test -x build/audit/bin/pip-audit || ($(PYTHON) -m venv build/audit && build/audit/bin/pip install --quiet pip-audit==2.10.1)
+	build/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 clean:
 	rm -rf .venv _build results book/executed book/_static/live/made .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -68,7 +68,7 @@ def test_an_own_network_is_a_row_beside_the_recorded_ones(
         [line] = [line for line in shown.out.splitlines() if line.startswith(start)]
         assert all(one["word"] in line for one in part["rows"])
     [folder] = (place / "results" / "compare").iterdir()
-    assert {path.name for path in folder.iterdir()} == {"comparison.png", COMPARED, "summary.json"}
+    assert {path.name for path in folder.iterdir()} == {"comparison.png", "comparison.csv", COMPARED, "summary.json"}
     assert Image.open(folder / "comparison.png").width > 1000
     kept = read_record(folder / COMPARED)
     [part] = kept["parts"]

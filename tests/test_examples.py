@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import load_script
 
 import geomlib
 from geomlib.check.report import Row, check_generator
@@ -131,3 +132,26 @@ def test_the_noise_of_a_one_step_generator_has_the_shape_of_an_image() -> None:
     z = G.sample(2, seed=0)
     by_hand = (torch.tanh(z.reshape(2, 3, 16, 16) - G.network.velocity(z.reshape(2, 3, 16, 16), torch.ones(2))) + 1) / 2
     assert torch.allclose(G(z), by_hand, atol=1e-6)
+
+
+def test_the_student_draws_what_the_flow_leads_its_noise_to() -> None:
+    """The weights are of the training script: on new noise they come nearer to its teacher than the mean image."""
+    script = load_script("training/one_step.py")
+    weights = EXAMPLES / "one_step.safetensors"
+    assert weights.stat().st_size <= 300_000
+    images = script.images_of(1024, script.SEED)
+    noise = torch.randn(64, images[0].numel(), generator=torch.Generator().manual_seed(5))
+    ends = script.teacher(noise, images.flatten(1)).unflatten(1, (3, 16, 16))
+    drawn = load("one_step")(noise) * 2 - 1
+    error, spread = (float((one - ends).square().mean()) for one in (drawn, images.mean(0)))
+    assert error < 0.7 * spread
+    others = load("one_step")(noise.roll(1, 0)) * 2 - 1
+    assert error < 0.7 * float((others - ends).square().mean()), "of this noise, not of any"
+
+
+def test_the_exact_flow_ends_in_its_images() -> None:
+    script = load_script("training/one_step.py")
+    images = script.images_of(24, 3).flatten(1)
+    noise = torch.randn(16, images.shape[1], generator=torch.Generator().manual_seed(1))
+    gaps = torch.cdist(script.teacher(noise, images), images)
+    assert float(gaps.min(1).values.max()) < 1e-3 and len(gaps.argmin(1).unique()) > 3

@@ -132,3 +132,12 @@ def test_a_long_table_is_thinned_and_says_so(tmp_path: Path, monkeypatch: pytest
     assert [one["geomlib"]["data"] for one in shown] == ["data (CSV)", "data (CSV, one row in 2)"]
     lines = [len((tmp_path / f"{name}.csv").read_text().splitlines()) for name in ("short", "long")]
     assert lines == [data.ROWS + 1, data.ROWS // 2 + 2]
+
+
+def test_the_standings_of_networks_have_values_and_whole_intervals() -> None:
+    values = {"one": {"theirs": [0.1, -0.2, 0.4], "empty": None, "mine": [0.5, 0.2, 1.8]}}
+    rows = rows_of(figures.standings(values, ["mine"], "difference"))
+    assert numbers(rows, "low", "high", kind="interval", **{"y name": "mine"}) == [(0.2, 1.8)]
+    assert numbers(rows, "low", "high", kind="interval", **{"y name": "theirs"}) == [(-0.2, 0.4)]
+    assert numbers(rows, "x", kind="points", **{"y name": "mine"}) == [(0.5,)]
+    assert not numbers(rows, "y", **{"y name": "empty"})

@@ -31,3 +31,10 @@ def test_the_example_prints_what_is_shown() -> None:
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code[1]], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == shown[1]
+
+
+def test_every_promise_names_a_test_that_is_there() -> None:
+    promises = re.findall(r"`(test_\w+\.py)::(\w+)`", (ROOT / "book/safety.md").read_text(encoding="utf-8"))
+    assert len(promises) > 10
+    for file, name in promises:
+        assert f"\ndef {name}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), f"{file}::{name}"

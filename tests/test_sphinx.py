@@ -44,8 +44,8 @@ def test_plain_sphinx_builds_the_book_from_the_same_configuration(project: Path)
         Path("html/book", f"{name}.html").read_text() for name in ("index", "formulas", "bibliography")
     )
     said = [re.findall(r'<meta [^>]*name="description"[^>]*>', page) for page in (first, second, third)]
-    assert "A page without formulas says so, and loads nothing to draw them." in said[0][0]
-    assert "The metric is H = 2 Jᵀ J, and nothing else" in said[1][0]
+    assert '"A page without formulas says so, and loads nothing to draw them."' in said[0][0]
+    assert '"The metric is H = 2 Jᵀ J, and nothing else' in said[1][0]
     assert [len(tags) for tags in said] == [1, 1, 1]
     assert "tex-svg.js" in second and "MathJax" not in first + third
     assert 'class="pst-scrollable-table-container" tabindex="0"' in first

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from geomlib import course
+from geomlib._markdown import as_words
 from geomlib.book import live, notebook, runner, site
 from geomlib.book.plan import DEFAULT_GENERATOR, FALLBACK, comparisons, run_of, source_of
 from geomlib.book.run import Answers
@@ -203,7 +204,7 @@ def execution_record(manifests: Sequence[Mapping[str, Any]]) -> str:
 
     def about(one: Mapping[str, Any], *keys: str) -> str:
         """What the run is about, where the experiment takes a generator or distance."""
-        return ", ".join(str(one["about"][key]) for key in keys if one["about"][key])
+        return as_words(", ".join(str(one["about"][key]) for key in keys if one["about"][key]))
 
     header = ["Experiment", "Generator", "Distance", "Positions", "Seed", "Seconds", "Peak memory", "Commit"]
     rows = [

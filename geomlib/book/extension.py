@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,7 +60,7 @@ def _is_mathjax(script: Any) -> bool:
 def description(document: nodes.document) -> str:
     """What a page begins with, as plain text of at most `LONGEST` letters; "" where it has no running text."""
     for paragraph in document.findall(nodes.paragraph):
-        remark = all(isinstance(child, nodes.emphasis) for child in paragraph.children)
+        remark = all(isinstance(child, nodes.emphasis) for child in _said(paragraph))
         questions = isinstance(paragraph.parent, nodes.definition)
         if not remark and (questions or not _is_aside(paragraph)):
             text = _cut(_CITATION.sub("", _without_heading(paragraph)))
@@ -76,9 +77,14 @@ def _is_aside(node: nodes.Node | None) -> bool:
     return False
 
 
+def _said(paragraph: nodes.paragraph) -> Iterator[nodes.Node]:
+    """The parts of a paragraph; the parser leaves empty ones between them."""
+    return (child for child in paragraph.children if child.astext().strip())
+
+
 def _without_heading(paragraph: nodes.paragraph) -> str:
     """Text of a paragraph without what heads it in bold, as in "**The claim** (who, where). What is claimed."."""
-    first = paragraph.children[0] if paragraph.children else None
+    first = next(_said(paragraph), None)
     text, heading = _plain(paragraph), _plain(first) if isinstance(first, nodes.strong) else ""
     rest = _IN_BRACKETS.sub("", text[len(heading) :])
     return rest.lstrip(".: ") if heading and (heading[-1] in ".?:" or rest[:1] in ".:") else text

@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from geomlib._markdown import as_words
+
 PAPERMILL_TIMES = ("start_time", "end_time", "duration", "input_path", "output_path", "exception")
 ERROR_MARK = "papermill-error-cell-tag"
 INJECTED = "injected-parameters"
@@ -90,7 +92,7 @@ def _end_where_it_does_not_apply(cells: list[dict[str, Any]]) -> list[dict[str, 
         for output in cell.get("outputs", []):
             if output["output_type"] == "error" and output["ename"] == NOT_APPLICABLE:
                 cell["outputs"].remove(output)
-                note = f":::{{admonition}} Does not apply\n:class: note\n{output['evalue']}\n:::"
+                note = f":::{{admonition}} Does not apply\n:class: note\n{as_words(output['evalue'])}\n:::"
                 return [*cells[: index + 1], {"cell_type": "markdown", "metadata": {}, "source": note}]
     return cells
 

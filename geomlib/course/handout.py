@@ -126,7 +126,7 @@ def _build_wheel(root: Path, folder: Path) -> str:
         for name in ("pyproject.toml", "README.md", "LICENSE"):
             shutil.copyfile(root / name, copied / name)
         (copied / "evidence").mkdir()
-        for record in root.glob("evidence/*.json"):
+        for record in root.glob("evidence/homogeneity*.json"):
             shutil.copyfile(record, copied / "evidence" / record.name)
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder)]
         # What builds it is here as a rule; where it is not, pip brings it.

@@ -23,7 +23,7 @@ _PAGE = """\
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="description" content="Slides: {description}">
+<meta name="description" content="Slides of the chapter {title}, one for each statement, figure and exercise.">
 <title>{title} · slides</title>
 <link rel="stylesheet" href="{static}/reveal/reveal.css">
 <link rel="stylesheet" href="{static}/slides.css">
@@ -92,9 +92,7 @@ def slides(page: str, address: str, static: str) -> str:
         shown = [one for one in section.select(SHOWN) if one.find_parent(["figure", "div"], class_="proof") is None]
         first = [] if shown else section.find_all("p", recursive=False)[:1]
         made += [_slide(soup, section.find("h2"), one) for one in [*shown, *first]]
-    said = soup.select_one('meta[name="description"]')
-    description = html.escape(str(said["content"]) if said else title)
-    return _PAGE.format(title=html.escape(title), description=description, static=static, slides="\n".join(made))
+    return _PAGE.format(title=html.escape(title), static=static, slides="\n".join(made))
 
 
 def _slide(soup: "BeautifulSoup", heading: "Tag | None", content: "Tag") -> str:

@@ -30,9 +30,9 @@ def standings(
             entry = rows.get(name)
             if entry is None:
                 continue
-            mark = {"color": _OWN, "fmt": "D", "lw": 2.5} if name in own else {"color": _OTHER, "fmt": "o"}
-            ends = [[entry[0] - entry[1]], [entry[2] - entry[0]]]
-            axis.errorbar([entry[0]], [height], xerr=ends, capsize=4, markersize=5, **mark)
+            mark = {"color": _OWN, "marker": "D"} if name in own else {"color": _OTHER, "marker": "o"}
+            axis.hlines(height, *entry[1:], lw=2.5 if name in own else 1.5, color=mark["color"])
+            axis.plot(entry[0], height, markersize=4, linestyle="none", **mark)
         axis.set(title=quantity, xlim=(-reach, reach), ylim=(-0.7, len(names) - 0.3))
         axis.set_yticks(heights, names)
     for label, name in zip(axes[0, 0].get_yticklabels(), names, strict=True):

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from geomlib._markdown import without_tags
 from geomlib._progress import Progress
 from geomlib.findings.intervals import Interval
 from geomlib.findings.rules import AxesJudged, Count, Judgement, identity, verdict
@@ -79,7 +80,7 @@ class Results:
         _close(figure)
         content = stream.getvalue()
         (self.folder / f"{name}.png").write_bytes(content)
-        caption, alt = " ".join(caption.split()), " ".join(alt.split())
+        caption, alt = without_tags(" ".join(caption.split())), " ".join(alt.split())
         self.summary["figures"][name] = {"caption": caption, "alt": alt}
         self._write()
         width = int.from_bytes(content[16:20], "big")  # PNG header; shown at its size in print
@@ -216,6 +217,7 @@ class Results:
 
     def finding(self, sentence: str) -> None:
         """Say in one sentence, with its number, what was found; it stands before the method."""
+        sentence = without_tags(sentence)
         self.summary["finding"] = sentence
         self._write()
         bundle = {"text/markdown": f"**What we found.** {sentence}", "text/plain": sentence}

@@ -27,6 +27,7 @@ from geomlib.metric import Metric, average
 AGAINST = {"scaled": ("standard", "random axes, scaled"), "cut-off": ("standard", "random cut-off")}
 ARMS = ("standard", *(arm for own, others in AGAINST.items() for arm in (own, others[1])))
 STATISTICS = ("last generation", "brought back")
+FEWEST_CALLS = 720  # of a search; what shorter ones find carries no verdict
 _APART = 1000  # between the seeds of runs, so that no two searches have the same random numbers
 
 
