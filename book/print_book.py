@@ -11,10 +11,10 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Error, Page, Route, sync_playwright
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObject
 
@@ -28,7 +28,9 @@ FOOT = (
 # The list of contents has become bookmarks; code that a page folds stays out, and what it unfolds is there at once.
 STYLE = """
 #jb-print-toc, .whole-book, article details.hide { display: none !important }
-article pre, article div.highlight, article .cell_input { break-inside: auto !important }
+article pre, article div[class*="highlight"], article .cell_input {
+  break-inside: auto !important; display: block !important
+}
 article h1 { margin-bottom: 1rem !important }
 * { animation: none !important; transition: none !important }
 mjx-container svg > g { stroke: none } /* a line of no width would be drawn as a thin one */
@@ -151,6 +153,12 @@ def _link(writer: PdfWriter, begins: dict[str, int]) -> None:
             page[NameObject("/Annots")] = kept
 
 
+def fail(what: str) -> NoReturn:
+    """End with one line."""
+    print(f"print_book: {what}", file=sys.stderr)
+    sys.exit(2)
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -159,11 +167,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("_build/geometry-of-generators.pdf"))
     given = parser.parse_args()
     if not (given.site / "index.html").is_file():
-        sys.exit(f"print_book: no book in {given.site}; `geomlib book` builds it")
+        fail(f"no book in {given.site}; `geomlib book` builds it")
     start = time.monotonic()
     with sync_playwright() as playwright:
         found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-        browser = playwright.chromium.launch(executable_path=found, args=[f"--{flag}" for flag in FLAGS])
+        try:
+            browser = playwright.chromium.launch(executable_path=found, args=[f"--{flag}" for flag in FLAGS])
+        except Error:
+            fail("no Chromium; `apt-get install chromium`, or `playwright install --with-deps chromium`")
         sheets = bind(browser, given.site, given.toc, given.out)
         browser.close()
     size = given.out.stat().st_size / 1e6

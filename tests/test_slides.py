@@ -45,6 +45,7 @@ def test_each_statement_figure_and_exercise_has_one_slide() -> None:
     assert all(text not in whole for text in ("seven", "chain rule", "data (CSV)", "#", "More words"))
     assert deck.select_one(".slides > section a")["href"] == "course_2.html"
     assert not deck.select(".slides [id]")
+    assert deck.select_one('meta[name="description"]')["content"].startswith("Slides of the chapter 2 · A chapter")
     with pytest.raises(ValueError, match="x.html: no chapter"):
         slides("<html></html>", "x.html", "static")
 
