@@ -249,6 +249,21 @@ def test_the_fault_is_a_wrong_rotation_and_none_where_axes_agree() -> None:
     assert not torch.equal(found("basincma", turned), found("basincma-faulty", turned))
 
 
+def test_the_second_stage_may_have_a_rate_of_its_own() -> None:
+    G, matrix = linear()
+    target = matrix @ torch.linspace(-1, 1, N).double()
+
+    def found(**options: Any) -> Tensor:
+        settings = {"budget": 200, "population": 4, "inner_steps": 3, "learning_rate": 0.1} | options
+        return invert(G, target, SQUARES, "basincma", start=torch.zeros(N).double(), **settings).trace.distances
+
+    first = found()
+    assert torch.equal(first, found(final_rate=0.1))
+    changed = found(final_rate=0.02)
+    # Two generations of three steps of four candidates, 36 calls each, come first.
+    assert torch.equal(first[:6], changed[:6]) and not torch.equal(first, changed)
+
+
 def test_coarse_to_fine_starts_with_few_axes() -> None:
     G, matrix = linear()
     target = matrix @ torch.ones(N).double()
