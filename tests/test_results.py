@@ -239,3 +239,11 @@ def test_progress_shows_on_standard_error(capsys: pytest.CaptureFixture[str], mo
     show(1, 2)
     show(2, 2)
     assert capsys.readouterr().err == "\rpositions 1/2 \rpositions 2/2 \n"
+
+
+def test_a_column_without_a_name_has_no_empty_heading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A screen reader would announce a heading that says nothing."""
+    shown: list[str] = []
+    monkeypatch.setattr(results, "_display", lambda data, metadata: shown.append(data["text/html"]))
+    results._show_table("A table", ["", "ours"], [["a", 1.0]])
+    assert '<thead><tr><td></td><th scope="col">ours</th></tr></thead>' in shown[0]
