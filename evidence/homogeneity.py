@@ -10,13 +10,8 @@ What is in the record stays; --again makes those parts anew that other code made
 """
 
 import argparse
-import hashlib
-import json
 import logging
 import math
-import os
-import platform
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -33,12 +28,19 @@ from geomlib.applications.kinds import Controls, kinds_of_control
 from geomlib.findings import measured as beside
 from geomlib.findings import progress
 from geomlib.findings.claims import kind_of
+from geomlib.findings.recording import Arrays, Recorder, code_of, manifest
 from geomlib.findings.rules import LATENTS, kin
 from geomlib.generators.latents import SEED, latents_for
 from geomlib.metric import Metric
 from geomlib.paths import distinct
-from geomlib.sweep.fingerprint import NUMERICS, numerics_hash
 
+# Beside the numerics: the rules, the controls.
+CODE = (
+    "homogeneity.py", "spectrum.py", "applications/controls.py", "applications/contrast.py", "applications/kinds.py",
+    "applications/explanations.py", "applications/directions.py", "findings/rules.py", "findings/controlled.py",
+    "findings/measured.py",
+)  # fmt: skip
+LOADED = code_of(Path(__file__), CODE)
 HERE = Path(__file__).parent
 RECORD = HERE / "homogeneity.json"
 STORE = HERE.parent / "results" / "evidence" / "metrics"
@@ -82,14 +84,6 @@ ENTRIES = (
 )
 
 
-class Arrays(dict[str, np.ndarray]):
-    """Arrays by name, single precision where that is enough to judge again."""
-
-    def keep(self, name: str, values: torch.Tensor) -> None:
-        """Add one."""
-        self[name] = values.detach().cpu().numpy().astype(np.float32)
-
-
 def explain(generator: geomlib.Generator, metric: Metric) -> dict[str, Any]:
     """Axes from elsewhere tried at each latent, and the block curve: numbers without a verdict."""
     found: dict[str, Any] = {}
@@ -113,32 +107,31 @@ def _number(value: torch.Tensor | float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def measure(entry: Entry, distance: str, arrays: Arrays) -> dict[str, Any]:
-    """All that the record holds of one network under one distance."""
+def measure(entry: Entry, distance: str) -> tuple[dict[str, Any], Arrays]:
+    """All that the record holds of one network under one distance, and the arrays: enough to judge it again."""
     start = time.monotonic()
     G = geomlib.load_generator(entry.network, space=entry.space, **entry.options)
     d = geomlib.load_distance(distance)
     latents = distinct(latents_for("metrics", G, entry.latents))
-    place = f"{entry.label}|{distance}"
 
     def told(label: str) -> Progress:
-        return progress(f"{place}|{label}")
+        return progress(f"{entry.label}|{distance}|{label}")
 
     kinds = kinds_of_control(G, SEED)
     measured = beside.measure(
         G, kinds, latents, d, SEEDS, seed=SEED, candidates=(CANDIDATE,), store=STORE, progress=told
     )
-    arrays.keep(f"{place}|trained|eigenvalues", measured.trained.eigenvalues)
+    values = {"trained|eigenvalues": measured.trained.eigenvalues}
     for kind, each in measured.found.items():
         for seed, one in each.items():
             for name, gap in one.items():
-                arrays.keep(f"{place}|{kind}|{seed}|{name}|trained", gap.trained)
-                arrays.keep(f"{place}|{kind}|{seed}|{name}|control", gap.control)
+                values[f"{kind}|{seed}|{name}|trained"] = gap.trained
+                values[f"{kind}|{seed}|{name}|control"] = gap.control
     known = {"dimension": G.latent_dim, "label": entry.label, "known": distance in entry.known}
-    return {
+    part = {
         "label": entry.label,
         "distance": distance,
-        "made": manifest(time.monotonic() - start),
+        "made": manifest(LOADED, time.monotonic() - start),
         "kinds": list(kinds),
         "rows": measured.rows(entry.network, G.space, distance, **known),
         "networks": measured.networks,
@@ -146,6 +139,7 @@ def measure(entry: Entry, distance: str, arrays: Arrays) -> dict[str, Any]:
         "left out": measured.left_out,
         "explanations": explain(G, measured.trained),
     }
+    return part, {name: one.detach().cpu().numpy().astype(np.float32) for name, one in values.items()}
 
 
 def refusals(made: Controls) -> Iterator[dict[str, Any]]:
@@ -155,87 +149,6 @@ def refusals(made: Controls) -> Iterator[dict[str, Any]]:
             found = beside.against(each[CANDIDATE], made, SEEDS)
             words = {name: judged.word for name, judged in beside.judge_found(found).items()}
             yield {"kind": kind, "seed": CANDIDATE, "words": words}
-
-
-def _git(*words: str) -> str:
-    return subprocess.run(["git", *words], cwd=HERE, capture_output=True, text=True).stdout.strip()
-
-
-def _code() -> str:
-    """SHA-256 over all that decides a part of the record: the numerics, the rules, the controls, this file."""
-    package = Path(geomlib.__file__).parent
-    total = hashlib.sha256(numerics_hash().encode())
-    for name in CODE:
-        total.update((package / name).read_bytes())
-    total.update(Path(__file__).read_bytes())
-    return total.hexdigest()
-
-
-CODE = (
-    "homogeneity.py", "spectrum.py", "applications/controls.py", "applications/contrast.py", "applications/kinds.py",
-    "applications/explanations.py", "applications/directions.py", "findings/rules.py", "findings/controlled.py",
-    "findings/measured.py",
-)  # fmt: skip
-# Of the code as it was loaded: what is edited meanwhile does not count.
-LOADED = {
-    "code": _code(),
-    "commit": _git("rev-parse", "HEAD"),
-    "edited since": bool(
-        _git("status", "--porcelain", "--", *(f"../geomlib/{one}" for one in (*NUMERICS, *CODE)), Path(__file__).name)
-    ),
-}
-
-
-def manifest(seconds: float) -> dict[str, Any]:
-    """When, with what code and on what a part was made."""
-    return LOADED | {
-        "date": time.strftime("%Y-%m-%d"),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "threads": torch.get_num_threads(),
-        "device": "cpu",
-        "seconds": round(seconds),
-    }
-
-
-Parts = dict[tuple[str, str], dict[str, Any]]
-
-
-def read() -> tuple[Parts, Arrays]:
-    """What is in the record already."""
-    if not RECORD.is_file():
-        return {}, Arrays()
-    parts = json.loads(RECORD.read_text(encoding="utf-8"))["parts"]
-    with np.load(RECORD.with_suffix(".npz")) as kept:
-        return {(part["label"], part["distance"]): part for part in parts}, Arrays(kept)
-
-
-def write(parts: Parts, reasons: dict[tuple[str, str], str], arrays: Arrays) -> None:
-    """Write the record of what is finished, whole or not at all."""
-    wanted = [(entry.label, distance) for entry in ENTRIES for distance in entry.distances]
-    record = {
-        "manifest": {
-            "latents": f"the sequence {SEED}, range metrics",
-            "control seeds": list(SEEDS),
-            "candidate seed": CANDIDATE,
-            "known": "rules 1 and 2 were written with earlier numbers of the rows known that are marked so",
-            "kin": {name: [*kin(name), kind_of(name)] for name in dict.fromkeys(one.network for one in ENTRIES)},
-        },
-        "missing": [
-            {"label": one[0], "distance": one[1], "reason": reasons.get(one, "not run yet")}
-            for one in wanted
-            if one not in parts
-        ],
-        "parts": [parts[one] for one in wanted if one in parts],
-    }
-    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    unfinished = RECORD.with_suffix(".json.part"), RECORD.with_suffix(".part.npz")
-    unfinished[0].write_text(text, encoding="utf-8")
-    kept = {name: arrays[name] for name in sorted(arrays) if tuple(name.split("|")[:2]) in parts}
-    np.savez_compressed(unfinished[1], allow_pickle=False, **kept)
-    os.replace(unfinished[1], RECORD.with_suffix(".npz"))
-    os.replace(unfinished[0], RECORD)
 
 
 def main() -> None:
@@ -249,19 +162,25 @@ def main() -> None:
     names = list(dict.fromkeys(entry.network for entry in ENTRIES))
     if set(wanted) - set(names):
         parser.error(f"expected networks of {', '.join(names)}, got {', '.join(sorted(set(wanted) - set(names)))}")
-    parts, arrays = read()
-    reasons: dict[tuple[str, str], str] = {}
-    for entry in ENTRIES:
-        for distance in entry.distances if not wanted or entry.network in wanted else ():
-            key = entry.label, distance
-            if key in parts and (not arguments.again or parts[key]["made"]["code"] == LOADED["code"]):
-                continue
-            try:
-                parts[key] = measure(entry, distance, arrays)
-            except FileNotFoundError as error:
-                reasons[key] = str(error).splitlines()[0]
-            print(f"{entry.label} | {distance}: {reasons.get(key, 'done')}", flush=True)
-            write(parts, reasons, arrays)
+    told = {
+        "latents": f"the sequence {SEED}, range metrics",
+        "control seeds": list(SEEDS),
+        "candidate seed": CANDIDATE,
+        "known": "rules 1 and 2 were written with earlier numbers of the rows known that are marked so",
+        "kin": {name: [*kin(name), kind_of(name)] for name in names},
+    }
+    keys = {(entry.label, distance): entry for entry in ENTRIES for distance in entry.distances}
+    record = Recorder(RECORD, list(keys), told)
+    for key, entry in keys.items():
+        done = key in record.parts and (not arguments.again or record.parts[key]["made"]["code"] == LOADED["code"])
+        if done or (wanted and entry.network not in wanted):
+            continue
+        try:
+            record.add(*measure(entry, key[1]))
+        except FileNotFoundError as error:
+            record.reasons[key] = str(error).splitlines()[0]
+            record.write()
+        print(f"{' | '.join(key)}: {record.reasons.get(key, 'done')}", flush=True)
 
 
 if __name__ == "__main__":
