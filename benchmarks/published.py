@@ -65,6 +65,7 @@ def main() -> None:
         rows[name] = measure(name, arguments.memory)
         print(f"{name:22} {rows[name]['seconds']:9.1f} s  {rows[name]['bytes'] / 2**30:6.2f} GiB", flush=True)
         result = {
+            "benchmark": "published",
             "processor": processor(),
             "threads": 1,
             "torch": torch.__version__,

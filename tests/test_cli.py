@@ -239,8 +239,9 @@ def test_invert_finds_a_picture_and_leaves_its_files(tmp_path: Path) -> None:
     assert lines[0] == "picture.png: 160 x 128, its middle, resized to 64 x 64"
     assert lines[1] == "shapes-dcgan, space z, 64 latents; metric-newton; 60 calls"
     assert "Traceback" not in done.stderr and "calls 60/60" in done.stderr
-    assert [Path(line) for line in lines[-4:]] == [
-        Path("found", name) for name in ("inversion.png", "curve.png", "latent.safetensors", "summary.json")
+    assert [Path(line) for line in lines[-5:]] == [
+        Path("found", name)
+        for name in ("inversion.png", "curve.png", "curve.csv", "latent.safetensors", "summary.json")
     ]
     summary = json.loads((tmp_path / "found" / "summary.json").read_text())
     latent = load_file(tmp_path / "found" / "latent.safetensors")["latent"]
