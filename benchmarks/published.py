@@ -25,7 +25,7 @@ NETWORKS = (
     "deepsim-fc6", "dcgan-fashion", "pgan-celebahq-256", "biggan-deep-256",
     "bigbigan-128", "stylegan-face-256", "stylegan2-face-256", "wavegan-piano",
 )  # fmt: skip
-RESULT = Path(__file__).parent / "results" / "published--cpu.json"
+RESULT = Path(__file__).parent / "results" / "published" / "cpu.json"
 
 
 def measure(name: str, memory: str) -> dict[str, float | int | str]:
