@@ -7,10 +7,9 @@ READY := .venv/ready
 OPTIONS := $(foreach name,generator space weights distance profile device seed,$(if $($(shell echo $(name) | tr a-z A-Z)),--$(name) "$($(shell echo $(name) | tr a-z A-Z))"))
 # options of the generator, each NAME=VALUE, separated by blanks
 OPTIONS += $(foreach option,$(GENERATOR_OPTIONS),-o '$(option)')
-# one thread for each test process: on two cores faster than two threads in each; one process more than cores, as some
-# tests wait for what another one builds
+# one thread for each of two test processes: on two cores faster than two threads in each
 TEST_THREADS ?= 1
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 2
 
 .PHONY: help book check-book pdf run evidence check test fuzz audit lint networks clean
 

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 
@@ -147,11 +146,11 @@ def run_smallest(shared: Path, smallest: dict[str, str]) -> Callable[[str], Path
 
 
 @pytest.fixture(scope="session")
-def built(shared: Path, smallest: dict[str, str]) -> Path:
+def built(shared: Path, run_smallest: Callable[[str], Path], smallest: dict[str, str]) -> Path:
     """Folder of the real book, built at the smallest parameters, once for all tests."""
-    with ExitStack() as locks:  # of all that `run_smallest` runs: the book runs them side by side
-        for name in sorted(PAGES):
-            locks.enter_context(FileLock(f"{shared}-{name}.lock"))
+    with FileLock(f"{shared}-book.lock"):
+        for name in PAGES:
+            run_smallest(name)
         place = shared / "_build" / plans.run_of(smallest).name / "html"
         if not place.exists():
             book.build(root=shared, settings=smallest)
