@@ -10,8 +10,8 @@ The ways are measured at twice as many latents as the search has seen, by judges
 for which they were sought.  What is in the record stays; --again makes those parts anew that other code made.
 """
 
-import argparse
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from geomlib.applications import geodesics
 from geomlib.findings import progress
 from geomlib.findings.inversions import judged_by, judges, logarithms
 from geomlib.findings.record import row_entry
-from geomlib.findings.recording import Arrays, Kept, Recorder, code_of, manifest
+from geomlib.findings.recording import Arrays, Kept, Recorder, code_of, command_line, manifest
 from geomlib.findings.rules import Row, arms_beaten
 from geomlib.generators.latents import SEED, latents_for
 from geomlib.homogeneity import random_frame
@@ -103,31 +103,14 @@ def measure(name: str) -> tuple[dict[str, Any], Arrays]:
 
 def main() -> None:
     """Seek geodesics on every network that is here."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", default=[], metavar="NETWORK", help="these networks alone")
-    parser.add_argument("--again", action="store_true", help="also parts that other code made")
-    arguments = parser.parse_args()
-    if unknown := sorted(set(arguments.only) - set(NETWORKS)):
-        parser.error(f"expected networks of {', '.join(NETWORKS)}, got {', '.join(unknown)}")
+    asked = command_line(__doc__, NETWORKS)
     told = {
         "latents": f"the sequence {SEED}, range judging",
         "ways": ["geodesic", *OTHERS],
         "judged": "logarithms of lengths by a judge, paired; bootstrap over pairs of latents",
     }
-    record = Recorder(RECORD, [(name, DISTANCE) for name in NETWORKS], told)
-    if not RECORD.is_file():
-        record.write()
-    for name in NETWORKS:
-        key = name, DISTANCE
-        done = key in record.parts and (not arguments.again or record.parts[key]["made"]["code"] == LOADED["code"])
-        if done or (arguments.only and name not in arguments.only):
-            continue
-        try:
-            record.add(*measure(name))
-        except FileNotFoundError as error:
-            record.reasons[key] = str(error).splitlines()[0]
-            record.write()
-        print(f"{name}: {record.reasons.get(key, 'done')}", flush=True)
+    makers = {(name, DISTANCE): partial(measure, name) for name in NETWORKS if name in asked.only}
+    Recorder(RECORD, [(name, DISTANCE) for name in NETWORKS], told).fill(makers, LOADED["code"], asked.again)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ which rows are missing; evidence/homogeneity.npz holds the numbers of each laten
 What is in the record stays; --again makes those parts anew that other code made.
 """
 
-import argparse
 import logging
 import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from geomlib.applications.kinds import Controls, kinds_of_control
 from geomlib.findings import measured as beside
 from geomlib.findings import progress
 from geomlib.findings.claims import kind_of
-from geomlib.findings.recording import Arrays, Recorder, code_of, manifest
+from geomlib.findings.recording import Arrays, Recorder, code_of, command_line, manifest
 from geomlib.findings.rules import LATENTS, kin
 from geomlib.generators.latents import SEED, latents_for
 from geomlib.metric import Metric
@@ -153,15 +153,9 @@ def refusals(made: Controls) -> Iterator[dict[str, Any]]:
 
 def main() -> None:
     """Measure every network that is here under each of its distances."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", default=[], metavar="NETWORK", help="these networks alone")
-    parser.add_argument("--again", action="store_true", help="also parts that other code made")
-    arguments = parser.parse_args()
-    wanted = arguments.only
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     names = list(dict.fromkeys(entry.network for entry in ENTRIES))
-    if set(wanted) - set(names):
-        parser.error(f"expected networks of {', '.join(names)}, got {', '.join(sorted(set(wanted) - set(names)))}")
+    asked = command_line(__doc__, names)
     told = {
         "latents": f"the sequence {SEED}, range metrics",
         "control seeds": list(SEEDS),
@@ -170,17 +164,8 @@ def main() -> None:
         "kin": {name: [*kin(name), kind_of(name)] for name in names},
     }
     keys = {(entry.label, distance): entry for entry in ENTRIES for distance in entry.distances}
-    record = Recorder(RECORD, list(keys), told)
-    for key, entry in keys.items():
-        done = key in record.parts and (not arguments.again or record.parts[key]["made"]["code"] == LOADED["code"])
-        if done or (wanted and entry.network not in wanted):
-            continue
-        try:
-            record.add(*measure(entry, key[1]))
-        except FileNotFoundError as error:
-            record.reasons[key] = str(error).splitlines()[0]
-            record.write()
-        print(f"{' | '.join(key)}: {record.reasons.get(key, 'done')}", flush=True)
+    makers = {key: partial(measure, entry, key[1]) for key, entry in keys.items() if entry.network in asked.only}
+    Recorder(RECORD, list(keys), told).fill(makers, LOADED["code"], asked.again)
 
 
 if __name__ == "__main__":

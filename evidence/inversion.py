@@ -10,8 +10,8 @@ Judges share no network with the distance that is lowered.  What is in the recor
 that other code made.
 """
 
-import argparse
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from geomlib.findings.inversions import (
     tune,
 )
 from geomlib.findings.record import row_entry
-from geomlib.findings.recording import Arrays, Kept, Recorder, code_of, manifest
+from geomlib.findings.recording import Arrays, Kept, Recorder, code_of, command_line, manifest
 from geomlib.findings.rules import Row
 from geomlib.generators.latents import SEED, latents_for
 
@@ -166,32 +166,16 @@ def measure(name: str, kind: str, lowered: str) -> tuple[dict[str, Any], Arrays]
 
 def main() -> None:
     """Invert on every network that is here."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", default=[], metavar="NETWORK", help="these networks alone")
-    parser.add_argument("--again", action="store_true", help="also parts that other code made")
-    arguments = parser.parse_args()
-    if unknown := sorted(set(arguments.only) - set(NETWORKS)):
-        parser.error(f"expected networks of {', '.join(NETWORKS)}, got {', '.join(unknown)}")
+    asked = command_line(__doc__, NETWORKS)
     told = {
         "latents": f"the sequence {SEED}: metrics, targets, tuning, samples (starts)",
         "arms": {kind.strip() or "Adam": {arm: list(others) for arm, others in settings.against.items()}
                  for kind, settings in KINDS.items()},
         "judged": "logarithms of what a judge says, averaged over seeds; bootstrap over targets",
     }  # fmt: skip
-    record = Recorder(RECORD, [(name + kind, distance) for name, kind, distance in ENTRIES], told)
-    if not RECORD.is_file():
-        record.write()
-    for name, kind, distance in ENTRIES:
-        key = name + kind, distance
-        done = key in record.parts and (not arguments.again or record.parts[key]["made"]["code"] == LOADED["code"])
-        if done or (arguments.only and name not in arguments.only):
-            continue
-        try:
-            record.add(*measure(name, kind, distance))
-        except FileNotFoundError as error:
-            record.reasons[key] = str(error).splitlines()[0]
-            record.write()
-        print(f"{name}{kind} | {distance}: {record.reasons.get(key, 'done')}", flush=True)
+    keys = {(name + kind, distance): (name, kind, distance) for name, kind, distance in ENTRIES}
+    makers = {key: partial(measure, *entry) for key, entry in keys.items() if entry[0] in asked.only}
+    Recorder(RECORD, list(keys), told).fill(makers, LOADED["code"], asked.again)
 
 
 if __name__ == "__main__":

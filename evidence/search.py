@@ -10,8 +10,8 @@ No network that defines a distance judges: the units are of classifiers and read
 the record stays; --again makes those parts anew that other code made.
 """
 
-import argparse
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import geomlib
 from geomlib import sweep
 from geomlib.findings import progress
 from geomlib.findings.record import row_entry
-from geomlib.findings.recording import Arrays, Kept, Recorder, code_of, manifest
+from geomlib.findings.recording import Arrays, Kept, Recorder, code_of, command_line, manifest
 from geomlib.findings.rules import Row
 from geomlib.findings.searches import AGAINST, ARMS, STATISTICS, Searches, SearchSettings, judged
 from geomlib.generators.latents import SEED, latents_for
@@ -121,31 +121,14 @@ def measure(name: str, settings: SearchSettings) -> tuple[dict[str, Any], Arrays
 
 def main() -> None:
     """Search on every network that is here."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", default=[], metavar="NETWORK", help="these networks alone")
-    parser.add_argument("--again", action="store_true", help="also parts that other code made")
-    arguments = parser.parse_args()
-    if unknown := sorted(set(arguments.only) - set(ENTRIES)):
-        parser.error(f"expected networks of {', '.join(ENTRIES)}, got {', '.join(unknown)}")
+    asked = command_line(__doc__, list(ENTRIES))
     told = {
         "latents": f"the sequence {SEED}: metrics, targets (starts) and tuning (starts of other units)",
         "arms": {arm: list(others) for arm, others in AGAINST.items()},
         "judged": "shares of the best known answer of a unit, averaged over seeds; bootstrap over units",
     }
-    record = Recorder(RECORD, [(name, DISTANCE) for name in ENTRIES], told)
-    if not RECORD.is_file():
-        record.write()
-    for name, settings in ENTRIES.items():
-        key = name, DISTANCE
-        done = key in record.parts and (not arguments.again or record.parts[key]["made"]["code"] == LOADED["code"])
-        if done or (arguments.only and name not in arguments.only):
-            continue
-        try:
-            record.add(*measure(name, settings))
-        except FileNotFoundError as error:
-            record.reasons[key] = str(error).splitlines()[0]
-            record.write()
-        print(f"{name}: {record.reasons.get(key, 'done')}", flush=True)
+    makers = {(name, DISTANCE): partial(measure, name, ENTRIES[name]) for name in ENTRIES if name in asked.only}
+    Recorder(RECORD, [(name, DISTANCE) for name in ENTRIES], told).fill(makers, LOADED["code"], asked.again)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Records under way: with what code they are made, what is kept meanwhile, and how they are written, whole or not."""
 
+import argparse
 import hashlib
 import json
 import os
@@ -42,6 +43,18 @@ def code_of(script: Path, modules: Sequence[str]) -> dict[str, Any]:
         "commit": git("rev-parse", "HEAD"),
         "edited since": bool(git("status", "--porcelain", "--", *files, str(script))),
     }
+
+
+def command_line(description: str | None, networks: Sequence[str]) -> argparse.Namespace:
+    """What a script that makes a record is asked: `only`, the networks to measure, here all or some, and `again`."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", default=[], metavar="NETWORK", help="these networks alone")
+    parser.add_argument("--again", action="store_true", help="also parts that other code made")
+    asked = parser.parse_args()
+    if unknown := sorted(set(asked.only) - set(networks)):
+        parser.error(f"expected networks of {', '.join(networks)}, got {', '.join(unknown)}")
+    asked.only = asked.only or list(networks)
+    return asked
 
 
 def manifest(code: Mapping[str, Any], seconds: float) -> dict[str, Any]:
@@ -119,6 +132,23 @@ class Recorder:
         others = {name: values for name, values in self.arrays.items() if not name.startswith(f"{place}|")}
         self.arrays = others | {f"{place}|{name}": values for name, values in arrays.items()}
         self.write()
+
+    def fill(self, makers: Mapping[Key, Callable[[], tuple[dict[str, Any], Arrays]]], code: str, again: bool) -> None:
+        """Make the parts that are missing, by what makes each, and say so; `again`: also those that other code made.
+
+        A part of a network that is not here has its reason in the record.
+        """
+        if not self.path.is_file():
+            self.write()
+        for key, make in makers.items():
+            if key in self.parts and not (again and self.parts[key]["made"]["code"] != code):
+                continue
+            try:
+                self.add(*make())
+            except FileNotFoundError as error:
+                self.reasons[key] = str(error).splitlines()[0]
+                self.write()
+            print(f"{' | '.join(key)}: {self.reasons.get(key, 'done')}", flush=True)
 
     def write(self) -> None:
         """Write the record of what is finished, whole or not at all."""
