@@ -45,7 +45,7 @@ def _title(source: Any) -> str:
 
 def _times(sources: Iterable[tuple[Path, Any]]) -> str:
     """A table of the chapters with their minutes and slides, for pages in `book/`."""
-    rows = ["| Chapter | Text | Exercises | |", "|---|---|---|---|"]
+    rows = ["| Chapter | Text | Exercises | Slides |", "|---|---|---|---|"]
     total = [0, 0]
     for path, source in sources:
         both = minutes(source)
