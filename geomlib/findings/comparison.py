@@ -1,7 +1,6 @@
 """An own network beside the recorded ones: measured with its controls, judged by the same rule, told and kept."""
 
 import json
-import platform
 import shutil
 import sys
 import time
@@ -20,6 +19,7 @@ from geomlib.distances import Distance
 from geomlib.findings.controlled import STATISTICS
 from geomlib.findings.measured import measure
 from geomlib.findings.record import judgements, rows_of
+from geomlib.findings.recording import manifest
 from geomlib.findings.results import Results
 from geomlib.findings.rules import FEWEST_SEEDS, FEWEST_UNITS, PLAIN, WORDS, count_networks
 from geomlib.generators import Generator
@@ -86,14 +86,7 @@ def compare(
     return {
         "label": label,
         "distance": distance.name,
-        "made": {
-            "date": time.strftime("%Y-%m-%d"),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "threads": torch.get_num_threads(),
-            "device": generator.device.type,
-            "seconds": round(time.monotonic() - start),
-        },
+        "made": manifest({}, time.monotonic() - start) | {"device": generator.device.type},
         "kinds": list(kinds),
         "rows": rows,
         "networks": found.networks,
