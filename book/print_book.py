@@ -6,20 +6,21 @@ Call as `python book/print_book.py` in the project, after `geomlib book`; `make 
 import argparse
 import io
 import mimetypes
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from playwright.sync_api import Browser, Error, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObject
 
+from geomlib.book.check.browser import chromium
+
 SITE = "http://book.invalid/"  # the address under which the browser sees the folder: no path of this machine is printed
-FLAGS = ("no-sandbox", "disable-gpu", "disable-background-networking")
 MARGIN = {"top": "16mm", "bottom": "18mm", "left": "15mm", "right": "15mm"}
 FOOT = (
     '<div style="font-size: 8px; color: #57606a; width: 100%; padding: 0 15mm; text-align: {}">'
@@ -169,14 +170,12 @@ def main() -> None:
     if not (given.site / "index.html").is_file():
         fail(f"no book in {given.site}; `geomlib book` builds it")
     start = time.monotonic()
-    with sync_playwright() as playwright:
-        found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with ExitStack() as stack:
         try:
-            browser = playwright.chromium.launch(executable_path=found, args=[f"--{flag}" for flag in FLAGS])
-        except Error:
-            fail("no Chromium; `apt-get install chromium`, or `playwright install --with-deps chromium`")
+            browser = stack.enter_context(chromium())
+        except RuntimeError as error:
+            fail(str(error).partition("\n")[0])
         sheets = bind(browser, given.site, given.toc, given.out)
-        browser.close()
     size = given.out.stat().st_size / 1e6
     print(f"{given.out}: {sheets} pages, {size:.1f} MB, {time.monotonic() - start:.0f} s")
 
