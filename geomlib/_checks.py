@@ -8,10 +8,21 @@ if TYPE_CHECKING:  # torch takes seconds to import, and those who check a word d
     from torch import Tensor
 
 
+_LONGEST = 60  # letters of a value that an error shows
+
+
+def shown(value: object) -> str:
+    """A value as an error shows it, in one line: what is short by itself, all else by its kind."""
+    if not isinstance(value, bool | int | float | str | bytes | None):
+        return f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({type(value).__name__})"
+
+
 def check_choice(name: str, value: object, known: Collection[object]) -> None:
     """Raise `ValueError` unless `value` is one of `known`."""
     if value not in known:
-        raise ValueError(f"{name}: expected one of {', '.join(map(repr, known))}, got {value!r}")
+        raise ValueError(f"{name}: expected one of {', '.join(map(repr, known))}, got {shown(value)}")
 
 
 def check_device(device: object) -> None:
@@ -19,11 +30,19 @@ def check_device(device: object) -> None:
     import torch
 
     try:
-        torch.empty(0, device=torch.device(device))  # type: ignore[call-overload]
+        made = torch.empty(0, device=torch.device(device))  # type: ignore[call-overload]
+        if made.is_meta:
+            raise ValueError("no values")
     except Exception as error:  # an AssertionError where PyTorch was built without CUDA
         there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
         there += ["mps"] if torch.backends.mps.is_available() else []
-        raise ValueError(f"device: expected one of {', '.join(there)}, got {str(device)!r}") from error
+        raise ValueError(f"device: expected one of {', '.join(there)}, got {shown(str(device))}") from error
+
+
+def check_precision(dtype: object) -> None:
+    """Raise `ValueError` unless numbers of this type are floating-point ones."""
+    if not getattr(dtype, "is_floating_point", False):
+        raise ValueError(f"dtype: expected a floating-point type, got {dtype}")
 
 
 def as_index(name: str, value: object, count: int, others: str = "") -> int:
@@ -35,7 +54,7 @@ def as_index(name: str, value: object, count: int, others: str = "") -> int:
         if not 0 <= index < count:
             raise TypeError
     except TypeError:
-        raise ValueError(f"{name}: expected an integer from 0 to {count - 1}{others}, got {value!r}") from None
+        raise ValueError(f"{name}: expected an integer from 0 to {count - 1}{others}, got {shown(value)}") from None
     return index
 
 
@@ -46,7 +65,7 @@ def as_count(name: str, value: object) -> int:
     except TypeError:
         count = 0
     if count < 1:
-        raise ValueError(f"{name}: expected a positive integer, got {value!r}")
+        raise ValueError(f"{name}: expected a positive integer, got {shown(value)}")
     return count
 
 
@@ -63,11 +82,11 @@ def check_matrix(name: str, value: "Tensor", columns: int) -> None:
         raise ValueError(f"{name}: expected shape (B, {columns}), got {tuple(value.shape)}")
 
 
-def check_place(what: str, value: "Tensor", like: "Tensor") -> None:
+def check_place(what: str, value: "Tensor", like: "Tensor", name: str = "images") -> None:
     """Raise `ValueError` unless `value` has the precision and the device of `like`, a tensor of what was loaded."""
     if (value.dtype, value.device) != (like.dtype, like.device):
         raise ValueError(
-            f"images: expected {like.dtype} on {like.device}, for which the {what} was loaded, got "
+            f"{name}: expected {like.dtype} on {like.device}, for which the {what} was loaded, got "
             f"{value.dtype} on {value.device}"
         )
 

@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from geomlib._arguments import checked
+from geomlib._checks import shown
+
 CONSTANTS = {"true": True, "false": False, "none": None}
 TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "tuple": tuple, "dict": dict}
 ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
@@ -24,7 +27,7 @@ def literal(word: str) -> Any:
         value = ast.literal_eval(_Constants().visit(ast.parse(word.strip(), mode="eval")))
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         if word.strip()[:1] in tuple("[({\"'"):
-            raise ValueError(f"expected a literal of Python, got {word!r}") from None
+            raise ValueError(f"expected a literal of Python, got {shown(word)}") from None
         return word
     return value
 
@@ -102,7 +105,7 @@ def assignments(pieces: Iterable[str], where: str, verb: str = "expected") -> di
     for piece in pieces:
         parts = ASSIGNMENT.fullmatch(piece)
         if not parts:
-            raise ValueError(f"{where} {verb} NAME=VALUE, got {piece!r}")
+            raise ValueError(f"{where} {verb} NAME=VALUE, got {shown(piece)}")
         if parts[1] in words:
             raise ValueError(f"{where} {parts[1]} is given twice")
         words[parts[1]] = parts[2]
@@ -124,6 +127,7 @@ def read_options(pieces: Iterable[str], where: str, verb: str = "expected") -> d
     return values
 
 
+@checked()
 def generator_options(text: str) -> dict[str, Any]:
     """Options of a generator from one line of NAME=VALUE, as ``"truncation=0.7 class_index=2"``; "" has none.
 

@@ -4,13 +4,15 @@ The doors of the package are `isolated`; what is behind them runs as if they had
 """
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import ParamSpec, SupportsIndex, TypeVar
 
 import torch
 from torch import Tensor
+
+from geomlib._arguments import Shapes, check_arguments
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,9 +39,16 @@ def settled(dtype: torch.dtype = torch.float32, differentiable: bool = False) ->
 
 
 def isolated(
-    dtype: torch.dtype | None = None, *, differentiable: bool = False
+    dtype: torch.dtype | None = None,
+    *,
+    differentiable: bool = False,
+    gaps: Collection[str] = (),
+    shapes: Shapes | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """A decorator: the function runs `settled`, and is given copies of tensors that were made in inference mode.
+
+    Its arguments are checked (`check_arguments`); where a graph may be kept, as inside of a derivative, tensors are
+    not asked for finite numbers.
 
     The default dtype is `dtype`, or else float64 where the first argument that has a dtype has that, and float32 else.
     With `differentiable`, whether a graph is kept is left to the caller.
@@ -48,12 +57,13 @@ def isolated(
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            check_arguments(function, args, kwargs, finite=not differentiable, gaps=gaps, shapes=shapes or {})
             with settled(dtype or _precision(*args, *kwargs.values()), differentiable):
                 if differentiable:
                     return function(*args, **kwargs)
                 return function(*map(_ordinary, args), **{key: _ordinary(x) for key, x in kwargs.items()})  # type: ignore[arg-type]
 
-        call.isolated = True  # type: ignore[attr-defined]
+        call.isolated = call.checked = True  # type: ignore[attr-defined]
         return call
 
     return decorate

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from geomlib._checks import check_choice
+from geomlib._checks import as_count, check_choice, check_finite
 from geomlib._state import isolated, seeded
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
@@ -23,6 +23,7 @@ Product = Callable[[Tensor], Tensor]
 # All columns of J cost less than a Krylov space of the top k where n is below this multiple of k: a product with 2 JᵀJ
 # costs two to three columns, and the space needs two to three times k vectors.
 _DENSE_MULTIPLE = 8
+_TINY = torch.finfo(torch.float64).tiny  # in the place of the floor of a matrix of zeros
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Eigenpairs:
     noise_floor: float
 
 
-@isolated()
+@isolated(shapes={"z": "n"})
 def top_eigenpairs(
     generator: Generator,
     z: Tensor,
@@ -78,6 +79,7 @@ def top_eigenpairs(
 
     Raises:
         ValueError: for a `k` outside 1 to `n`, an unknown method or solver, or a `tol` that is not positive.
+        FloatingPointError: where an image or a product is not finite.
 
     Examples:
         >>> import geomlib, torch
@@ -90,6 +92,8 @@ def top_eigenpairs(
         True
     """
     check_choice("solver", solver, ("krylov", "lanczos"))
+    with torch.no_grad():
+        check_finite("image", generator(z[None].to(generator.device, generator.dtype)))
     operator = metric_operator(generator, z, distance, method, **limits)
     n = len(z)
     all_fit = isinstance(operator, PullbackOperator) and distance.features is not None and operator.tiling.block == n
@@ -106,7 +110,7 @@ def dense(operator: Operator, k: int, tol: float = 1e-3) -> Eigenpairs:
     floor = noise_floor(operator, matrix)
     metric = Metric.from_matrix(matrix, floor)
     values, vectors = metric.eigenvalues[:k], metric.eigenvectors[:, :k]
-    residuals = (metric.matrix @ vectors - vectors * values).norm(dim=0) / values.abs().clamp(min=float(floor))
+    residuals = (metric.matrix @ vectors - vectors * values).norm(dim=0) / values.abs().clamp(min=float(floor) or _TINY)
     return Eigenpairs(values, vectors, residuals, residuals <= tol, len(matrix), float(floor))
 
 
@@ -125,13 +129,14 @@ def block_krylov(
     """
     _check_count(operator, k, tol)
     n = operator.shape[0]
-    random = seeded(seed)
+    random, block = seeded(seed), None if block is None else as_count("block", block)
     width = min(block or max(4, min(operator.tiling.tile, (k + 1) // 2)), n)
     basis = images = torch.zeros(n, 0, dtype=torch.float64)
     fresh = torch.randn(n, width, generator=random, dtype=torch.float64)
     while True:
         fresh = _orthonormal(fresh, basis, random)
         products = operator.matmat(fresh)
+        check_finite("products with the metric", products)
         basis, images = torch.cat([basis, fresh], 1), torch.cat([images, products], 1)
         count = basis.shape[1]
         fresh = products[:, : n - count]
@@ -142,7 +147,7 @@ def block_krylov(
         ascending, rotation = torch.linalg.eigh((small + small.mT) / 2)
         values, rotation = ascending.flip(0)[:k], rotation.flip(1)[:, :k]
         floor = operator.rounding * float(ascending.abs().max())
-        residuals = (images @ rotation - basis @ rotation * values).norm(dim=0) / values.abs().clamp(min=floor)
+        residuals = (images @ rotation - basis @ rotation * values).norm(dim=0) / values.abs().clamp(min=floor or _TINY)
         if count == n or bool((residuals <= tol).all()):
             vectors = signs_fixed(basis @ rotation)
             return Eigenpairs(values, vectors, residuals, residuals <= tol, count, floor)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from geomlib._arguments import checked
+from geomlib._checks import as_count
 from geomlib._progress import Progress
 from geomlib._state import seeded
 from geomlib.metric import Metric
@@ -49,12 +51,19 @@ class Agreement(NamedTuple):
     intercept: Tensor
 
 
+@checked(shapes={"values": "any * k", "strengths": "any * k", "use": "bool * k"})
 def agreement(values: Tensor, strengths: Tensor, use: Tensor | None = None) -> Agreement:
     """Compare strengths with eigenvalues over the ranks, `(..., n)` each, to four statistics `(...)`.
 
     Of the logarithms, the correlation, and slope and intercept of `log10 strengths` on `log10 values`, take only the
     ranks marked in `use` `(..., n)`, which must be positive; they are nan where fewer than two are left.
+
+    Raises:
+        ValueError: shapes that differ.
     """
+    for name, other in (("strengths", strengths), ("use", values if use is None else use)):
+        if other.shape != values.shape:
+            raise ValueError(f"{name}: expected shape {tuple(values.shape)} as values, got {tuple(other.shape)}")
     use = torch.ones_like(values, dtype=torch.bool) if use is None else use
     tiny = torch.finfo(torch.float64).tiny
     x, y = (part.double().clamp(min=tiny).log10() for part in (values, strengths))
@@ -95,6 +104,7 @@ def _transfer_rows(values: Tensor, vectors: Tensor) -> Iterator[Tensor]:
         )
 
 
+@checked()
 def transfer(metrics: Metric | Eigenpairs) -> Tensor:
     """`L[i, j, k] = v_k(i)ᵀ H_j v_k(i)`, `(P, P, k)`: what position `i`'s axes do at position `j`, in `i`'s order.
 
@@ -108,6 +118,7 @@ def transfer(metrics: Metric | Eigenpairs) -> Tensor:
     return torch.stack(list(_transfer_rows(*_eigenpairs(metrics))))
 
 
+@checked(shapes={"noise_floor": "any P", "use": "bool P P k"})
 def consistency(
     metrics: Metric | Eigenpairs,
     shuffle_seed: int | None = None,
@@ -166,11 +177,13 @@ def consistency(
     return Consistency(linear, logarithmic, left_out, entries)
 
 
+@checked()
 def ranks_above_floor(metrics: Metric) -> Tensor:
     """Which ranks the logarithm of `consistency` takes, `(P, P, n)`: `L_ij` and eigenvalue above the target's floor.
 
     Two networks are compared over the ranks that both have: `consistency(one, use=ranks_above_floor(other))`.
     """
+    _eigenpairs(metrics)
     floor = metrics.noise_floor[:, None]
     return (transfer(metrics) > floor) & (metrics.eigenvalues > floor)
 
@@ -197,24 +210,28 @@ def _check_count(k: int, n: int) -> None:
         raise ValueError(f"k: expected an integer from 1 to {n}, got {k}")
 
 
+@checked()
 def random_frame(n: int, k: int, seed: int) -> Tensor:
     """`k` orthonormal columns `(n, k)`, float64, uniform over rotations: random axes to compare others with.
 
     Raises:
         ValueError: `k` not in 1 to `n`.
     """
-    _check_count(k, n)
+    _check_count(k, as_count("n", n))
     return _frames(n, k, seeded(seed))[0]
 
 
+@checked()
 def rotated(metrics: Metric, seed: int) -> Metric:
     """The null model of homogeneity: each metric keeps its spectrum and gets a random frame of its own."""
+    _eigenpairs(metrics)
     n = metrics.matrix.shape[-1]
     frames = _frames(n, n, seeded(seed), len(metrics.matrix))
     matrix = (frames * metrics.eigenvalues[..., None, :]) @ frames.mT
     return Metric.from_matrix(matrix, metrics.noise_floor)
 
 
+@checked(shapes={"frame": "* n k"})
 def check_orthonormal(name: str, frame: Tensor) -> None:
     """Raise `ValueError` unless the columns of `frame` `(..., n, k)` are orthonormal to 1e-3."""
     frame = frame.double()
@@ -223,6 +240,7 @@ def check_orthonormal(name: str, frame: Tensor) -> None:
         raise ValueError(f"{name}: expected orthonormal columns, got products that are wrong by {error:.1e}")
 
 
+@checked(shapes={"U": "* m k", "V": "* m k"})
 def subspace_overlap(U: Tensor, V: Tensor) -> Tensor:
     """Mean squared cosine of the principal angles of two subspaces, `‖UᵀV‖² / k`, in [0, 1].
 
@@ -239,6 +257,7 @@ def subspace_overlap(U: Tensor, V: Tensor) -> Tensor:
     return (U.double().mT @ V.double()).square().sum((-2, -1)) / U.shape[-1]
 
 
+@checked()
 def overlap_null(n: int, k: int, *, seed: int, count: int = 1000, level: float = 0.95) -> OverlapNull:
     """The overlap of two independent uniform `k`-dimensional subspaces of `n` dimensions.
 
@@ -247,8 +266,9 @@ def overlap_null(n: int, k: int, *, seed: int, count: int = 1000, level: float =
     Raises:
         ValueError: `k` not in 1 to `n`, or a `level` outside (0, 1).
     """
-    _check_count(k, n)
+    _check_count(k, as_count("n", n))
     _check_level(level)
+    count = as_count("count", count)
     random = seeded(seed)
     # One of the two subspaces may as well be that of the first k coordinates.
     draws = [_frames(n, k, random)[0, :k].square().sum() / k for _ in range(count)]
@@ -256,11 +276,13 @@ def overlap_null(n: int, k: int, *, seed: int, count: int = 1000, level: float =
     return OverlapNull(k / n, low, high)
 
 
+@checked(gaps=("matrix",), shapes={"matrix": "any P P"})
 def off_diagonal(matrix: Tensor) -> Tensor:
     """The `P (P − 1)` entries of `(P, P)` that compare two different positions."""
     return matrix[~torch.eye(len(matrix), dtype=torch.bool)]
 
 
+@checked(gaps=("values",))
 def bootstrap_interval(
     statistic: Callable[[Tensor], Tensor],
     values: Tensor,

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from geomlib._checks import check_choice, check_finite, check_matrix
+from geomlib._arguments import checked
+from geomlib._checks import as_count, check_choice, check_finite
 from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.distances import Distance
@@ -20,6 +21,7 @@ from geomlib.metric import Metric, noise_floor
 from geomlib.operators import PullbackOperator
 
 
+@checked()
 @contextmanager
 def captured(network: nn.Module, names: Sequence[str]) -> Iterator[dict[str, list[Tensor]]]:
     """What the named modules put out while the context lasts, in the order of their first calls."""
@@ -80,13 +82,14 @@ def main_layers(generator: Generator, count: int = 9) -> list[str]:
     Raises:
         TypeError: the generator is no `nn.Module`.
     """
-    every = layer_names(generator)
+    count, every = as_count("count", count), layer_names(generator)
     names = [name for name in every if 2 * sum(one.startswith(f"{name}.") for one in every) <= len(every)]
     outermost = [name for name in names if not any(name.startswith(f"{one}.") for one in names)]
     places = torch.linspace(0, len(outermost) - 1, min(count, len(outermost))).round().int()
     return [outermost[place] for place in places]
 
 
+@checked()
 def short_names(names: Sequence[str]) -> list[str]:
     """Names without the module that most of them begin with, unless a bare number would be left."""
     roots = [f"{name.partition('.')[0]}." for name in names if "." in name]
@@ -96,7 +99,7 @@ def short_names(names: Sequence[str]) -> list[str]:
     return short if idle else list(names)
 
 
-@isolated()
+@isolated(shapes={"z": "n | P n"})
 def layer_metrics(
     generator: Generator,
     z: Tensor,
@@ -117,9 +120,8 @@ def layer_metrics(
         FloatingPointError: a metric that is not finite, naming layer and position.
     """
     positions = z if z.ndim == 2 else z[None]
-    check_matrix("z", positions, generator.latent_dim)
-    if not names or not len(positions):
-        raise ValueError("names, z: expected at least one layer and one position")
+    if not names:
+        raise ValueError("names: expected at least one layer, got none")
     sizes = _sizes(generator)
     for name in names:
         check_choice("names", name, sizes)
@@ -144,6 +146,7 @@ def layer_metrics(
     return {name: Metric.from_matrix(H, f) for name, H, f in zip(names, stacked, floor, strict=True)}
 
 
+@checked()
 def activation_view(generator: Generator, names: Sequence[str]) -> Generator:
     """The same generator with the activations of `names` side by side, `(B, m)`, in place of the image."""
     network, module = _network(generator), generator.module

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from geomlib._checks import check_finite, check_matrix
+from geomlib._arguments import checked
+from geomlib._checks import check_finite, shown
 from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.distances import Distance
@@ -39,8 +40,12 @@ class Metric:
     settings: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
+    @checked(gaps=("matrix",), shapes={"matrix": "* m m"})
     def from_matrix(cls, matrix: Tensor, noise_floor: Tensor, settings: Mapping[str, str] | None = None) -> "Metric":
         """Decompose symmetric `matrix`; raises `FloatingPointError` where it is not finite."""
+        if noise_floor.shape != matrix.shape[:-2]:
+            expected = tuple(matrix.shape[:-2])
+            raise ValueError(f"matrix, noise_floor: expected a floor {expected}, got {tuple(noise_floor.shape)}")
         matrix = matrix.detach().to("cpu", torch.float64)
         check_finite("metric tensor", matrix)
         matrix = (matrix + matrix.mT) / 2
@@ -52,10 +57,14 @@ class Metric:
         """The metric at one or several of the positions."""
         return Metric(**{name: part[position] for name, part in self._parts().items()}, settings=self.settings)
 
+    @checked()
     def save(self, path: str | Path) -> None:
-        """Write a safetensors file that `load_metric` reads."""
+        """Write a safetensors file that `load_metric` reads; raises `OSError` where it cannot be written."""
         parts = {key: value.contiguous() for key, value in self._parts().items()}
-        save_file(parts, path, metadata=dict(self.settings))
+        try:
+            save_file(parts, path, metadata=dict(self.settings))
+        except SafetensorError as error:
+            raise OSError(f"path: cannot write {shown(str(path))} ({error})") from error
 
     def _parts(self) -> dict[str, Tensor]:
         return {name: getattr(self, name) for name in _PARTS}
@@ -64,22 +73,28 @@ class Metric:
 _PARTS = ("matrix", "eigenvalues", "eigenvectors", "noise_floor")
 
 
+@checked(shapes={"vectors": "* n k"})
 def signs_fixed(vectors: Tensor) -> Tensor:
     """Columns `(..., n, k)`, each with the sign that makes its entry of largest magnitude positive."""
     largest = vectors.gather(-2, vectors.abs().argmax(-2, keepdim=True))
     return vectors * largest.sign()
 
 
+@checked()
 def load_metric(path: str | Path) -> Metric:
     """Read what `Metric.save` wrote; raises `FileNotFoundError`, or `ValueError` for another kind of file."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"path: no file {path}")
-    with safe_open(path, "pt") as file:
-        if set(file.keys()) != set(_PARTS):
-            raise ValueError(f"path: {path} holds {sorted(file.keys())}, expected a saved metric: {list(_PARTS)}")
-        return Metric(**{name: file.get_tensor(name) for name in _PARTS}, settings=file.metadata() or {})
+    try:
+        with safe_open(path, "pt") as file:
+            if set(file.keys()) != set(_PARTS):
+                raise ValueError(f"path: {path} holds {sorted(file.keys())}, expected a saved metric: {list(_PARTS)}")
+            return Metric(**{name: file.get_tensor(name) for name in _PARTS}, settings=file.metadata() or {})
+    except SafetensorError as error:
+        raise ValueError(f"path: {path} is no whole safetensors file ({error})") from error
 
 
+@checked()
 def average(metric: Metric) -> Metric:
     """The mean of the metric tensors over positions, decomposed (no cut-off, no normalisation by the trace).
 
@@ -101,12 +116,12 @@ def average(metric: Metric) -> Metric:
         >>> print((mean.eigenvalues * 3 / 2).round(decimals=4).tolist())
         [1.0, 0.75]
     """
-    if metric.matrix.ndim != 3:
+    if metric.matrix.ndim != 3 or not len(metric.matrix):
         raise ValueError(f"metric: expected several positions (P, n, n), got {tuple(metric.matrix.shape)}")
     return Metric.from_matrix(metric.matrix.mean(0), metric.noise_floor.mean(0), metric.settings)
 
 
-@isolated()
+@isolated(shapes={"z": "n | P n"})
 def metric_tensor(
     generator: Generator,
     z: Tensor,
@@ -153,10 +168,6 @@ def metric_tensor(
         [[1.0, 0.0], [0.0, 0.25]]
     """
     positions = z if z.ndim == 2 else z[None]
-    check_matrix("z", positions, generator.latent_dim)
-    if not len(positions):
-        raise ValueError("z: expected at least one position, got none")
-    check_finite("z", positions)
     matrices, floors = [], []
     operator: Operator | None = None
     for index, position in enumerate(positions):
@@ -186,17 +197,21 @@ def metric_tensor(
     return metric if z.ndim == 2 else metric[0]
 
 
+@checked(shapes={"matrix": "n n"})
 def noise_floor(operator: Operator, matrix: Tensor) -> Tensor:
     """What rounding alone makes of a zero eigenvalue: a share of the largest, or the asymmetry where that is more."""
+    matrix = matrix.double()
     asymmetry = torch.linalg.matrix_norm((matrix - matrix.mT) / 2, 2)
     return torch.maximum(operator.dense_rounding * torch.linalg.matrix_norm(matrix, 2), asymmetry)
 
 
-@isolated()
+@isolated(shapes={"z": "n"})
 def jacobian(generator: Generator, z: Tensor, distance: Distance, tile: int | None = None) -> Tensor:
     """`J = ∂φ(G(z)) / ∂z`, `(m, n)`, in the generator's precision; `∂G(z) / ∂z` for a distance without features."""
     operator = PullbackOperator(generator, z, distance, tile=tile)
-    return operator.columns(torch.eye(len(z), dtype=generator.dtype, device=generator.device)).mT
+    columns = operator.columns(torch.eye(len(z), dtype=generator.dtype, device=generator.device)).mT
+    check_finite("jacobian", columns)
+    return columns
 
 
 @dataclass(frozen=True)
@@ -210,7 +225,7 @@ class Estimate:
     tile: int
 
 
-@isolated()
+@isolated(shapes={"z": "n | P n"})
 def estimate(
     generator: Generator,
     z: Tensor,
@@ -227,7 +242,6 @@ def estimate(
     Raises as `metric_tensor`.
     """
     positions = z if z.ndim == 2 else z[None]
-    check_matrix("z", positions, generator.latent_dim)
     operator = metric_operator(generator, positions[0], distance, method, tile=tile, memory=memory)
     seconds = 0.0
     for _ in range(2):

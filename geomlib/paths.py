@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from geomlib._checks import check_choice, check_matrix
+from geomlib._arguments import checked
+from geomlib._checks import check_choice, check_finite
 from geomlib._state import isolated
 from geomlib.distances import Distance, load_distance
 from geomlib.generators.interface import Generator
@@ -15,7 +16,6 @@ from geomlib.operators import PullbackOperator
 def _tangent(z: Tensor, v: Tensor, geometry: str) -> Tensor:
     """Velocity of the move at `z`: a unit vector, or one of length `‖z‖` orthogonal to `z` (radians)."""
     check_choice("geometry", geometry, ("linear", "spherical"))
-    check_matrix("z, v", torch.stack([z, v.to(z)]), len(z))
     tangent = v.to(z)
     if geometry == "spherical":
         tangent = tangent - (tangent.dot(z) / z.dot(z)) * z
@@ -26,7 +26,15 @@ def _tangent(z: Tensor, v: Tensor, geometry: str) -> Tensor:
     return velocity * z.norm() if geometry == "spherical" else velocity
 
 
-@isolated(differentiable=True)
+def _lengths(steps: Tensor | Sequence[float], like: Tensor) -> Tensor:
+    """Steps as a tensor `(S,)`."""
+    t = torch.as_tensor(steps).to(like)
+    if t.ndim != 1 or not len(t):
+        raise ValueError(f"steps: expected shape (S,), none of them 0, got {tuple(t.shape)}")
+    return t
+
+
+@isolated(differentiable=True, shapes={"z": "m", "v": "m"})
 def latents_along(z: Tensor, v: Tensor, steps: Tensor | Sequence[float], geometry: str = "linear") -> Tensor:
     """Latents `(S, n)` on the way from `z` `(n,)` along `v` `(n,)` at `steps` `(S,)`.
 
@@ -34,11 +42,12 @@ def latents_along(z: Tensor, v: Tensor, steps: Tensor | Sequence[float], geometr
     in radians (Wang & Ponce 2021, Figure 1).  Raises `ValueError` for an unknown geometry, or a zero or radial `v`.
     """
     tangent = _tangent(z, v, geometry)
-    t = torch.as_tensor(steps).to(z)[:, None]
+    t = _lengths(steps, z)[:, None]
     moved: Tensor = z + t * tangent if geometry == "linear" else t.cos() * z + t.sin() * tangent
     return moved
 
 
+@checked(shapes={"latents": "any P m"})
 def distinct(latents: Tensor) -> Tensor:
     """Latents `(P, n)` without repetitions, in the order of their first occurrence: a space of classes has few."""
     values, inverse = torch.unique(latents, dim=0, return_inverse=True)
@@ -47,16 +56,19 @@ def distinct(latents: Tensor) -> Tensor:
     return latents[first.sort().values]
 
 
-@isolated()
+@isolated(shapes={"z": "n", "v": "n"})
 def metric_length(generator: Generator, z: Tensor, v: Tensor, distance: Distance) -> Tensor:
     """Length `√(vᵀ H(z) v)` of a tangent vector `v` `(n,)` at `z` `(n,)`, float64: one product with the metric."""
     operator = PullbackOperator(generator, z, distance)
     if distance.features is None:
-        return v.double().dot(operator.matvec(v).double()).clamp(min=0).sqrt()
-    return (2 * operator.columns(v[None]).double().square().sum()).sqrt()
+        squared = v.double().dot(operator.matvec(v).double()).clamp(min=0)
+    else:
+        squared = 2 * operator.columns(v[None]).double().square().sum()
+    check_finite("length of v", squared)
+    return squared.sqrt()
 
 
-@isolated()
+@isolated(shapes={"z": "n", "v": "n"})
 @torch.no_grad()
 def traverse(
     generator: Generator,
@@ -97,7 +109,8 @@ def traverse(
     """
     check_choice("units", units, ("latent", "metric"))
     z = z.to(generator.device, generator.dtype)
-    t = torch.as_tensor(steps).to(z)
+    t = _lengths(steps, z)
+    check_finite("steps", t)
     if units == "metric":
         measure = distance or load_distance(generator.default_distance, generator.device, generator.dtype)
         length = metric_length(generator, z, _tangent(z, v, geometry), measure).to(z)

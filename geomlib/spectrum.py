@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from geomlib._arguments import checked
+from geomlib._checks import as_count
 from geomlib._state import seeded
 
 
@@ -12,6 +14,7 @@ def _shares(eigenvalues: Tensor) -> Tensor:
     return magnitudes / magnitudes.sum(-1, keepdim=True)
 
 
+@checked(shapes={"eigenvalues": "any * m"})
 def dimensions_for(eigenvalues: Tensor, share: float) -> Tensor:
     """The smallest `k` for which the `k` largest of `|λ|` reach `share` of their sum, `(..., n)` to `(...)`.
 
@@ -27,12 +30,14 @@ def dimensions_for(eigenvalues: Tensor, share: float) -> Tensor:
     return (below.sum(-1) + 1).clamp(max=eigenvalues.shape[-1])
 
 
+@checked(shapes={"eigenvalues": "any * m"})
 def participation_ratio(eigenvalues: Tensor) -> Tensor:
-    """`(Σλ)² / Σλ²`, `(..., n)` to `(...)`: 1 where one axis holds all, `n` where all are equal."""
+    """`(Σλ)² / Σλ²`, `(..., n)` to `(...)`: 1 where one axis holds all, `n` where all are equal; nan for zeros."""
     values = eigenvalues.double()
     return values.sum(-1).square() / values.square().sum(-1)
 
 
+@checked(shapes={"eigenvalues": "any * m"})
 def spectral_entropy(eigenvalues: Tensor) -> Tensor:
     """`−Σ p log p` of the shares `p = |λ| / Σ|λ|`, in nats, `(..., n)` to `(...)`: from 0 to `log n`.
 
@@ -44,6 +49,7 @@ def spectral_entropy(eigenvalues: Tensor) -> Tensor:
     return entropy
 
 
+@checked(shapes={"eigenvalues": "any * m"})
 def random_direction_moments(eigenvalues: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of `vᵀHv` over uniform unit vectors `v`, for the spectrum `(..., n)` of `H`.
 
@@ -54,9 +60,10 @@ def random_direction_moments(eigenvalues: Tensor) -> tuple[Tensor, Tensor]:
     return first / n, 2 * (n * second - first.square()) / (n**2 * (n + 2))
 
 
+@checked()
 def random_directions(count: int, dimensions: int, seed: int) -> Tensor:
     """Uniform unit vectors, `(count, dimensions)`, float64."""
-    random = seeded(seed)
+    count, dimensions, random = as_count("count", count), as_count("dimensions", dimensions), seeded(seed)
     vectors = torch.randn(count, dimensions, generator=random, dtype=torch.float64)
     unit: Tensor = vectors / vectors.norm(dim=1, keepdim=True)
     return unit

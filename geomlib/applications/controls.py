@@ -26,6 +26,8 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.spectral_norm import SpectralNorm
 
+from geomlib._arguments import checked
+from geomlib._checks import check_finite
 from geomlib._progress import Progress
 from geomlib._state import isolated, seeded
 from geomlib.distances import Distance
@@ -45,17 +47,27 @@ _PASSES, _BATCH = 50, 16
 _DCGAN_DEVIATION = 0.02
 
 
+@checked()
 def contrast(generator: Generator, seed: int, count: int = 100) -> float:
     """How much pictures differ: the standard deviation over `count` latents of each value, averaged over the picture.
 
     The latents are those of "samples" in the book's sequence of this seed.  Controls draw nearly flat pictures, and a
     flat picture has a metric of its own kind, so this number belongs beside theirs.
+
+    Raises:
+        ValueError: images without values.
+        FloatingPointError: images that are not finite.
     """
     with torch.no_grad():
         parts = [generator(part) for part in latents_for("samples", generator, count, seed).split(_BATCH)]
-    return float(torch.cat(parts).double().std(0).mean())
+    images = torch.cat(parts)
+    check_finite("images", images)
+    if not images.numel():
+        raise ValueError("generator: expected images of at least one value, got none")
+    return float(images.double().std(0).mean())
 
 
+@checked(shapes={"latents": "P n"})
 def one_of_each(
     generator: Generator,
     latents: Tensor,

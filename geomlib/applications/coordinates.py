@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from geomlib._arguments import checked
+from geomlib._checks import as_count, check_finite
 from geomlib._state import isolated
 from geomlib.metric import Metric
 
@@ -26,6 +28,7 @@ class Coordinates:
     @isolated(differentiable=True)
     def latents(self, coordinates: Tensor) -> Tensor:
         """Latents `(..., n)` at `coordinates` `(..., k)`, differentiable, in their dtype and on their device."""
+        _check_columns("coordinates", coordinates, len(self.scales))
         frame, scales, origin = (part.to(coordinates) for part in (self.frame, self.scales, self.origin))
         moved: Tensor = origin + (coordinates * scales) @ frame.mT
         return moved
@@ -33,16 +36,27 @@ class Coordinates:
     @isolated(differentiable=True)
     def coordinates(self, latents: Tensor) -> Tensor:
         """Coordinates `(..., k)` of `latents` `(..., n)`; of their projection where `k < n`."""
+        _check_columns("latents", latents, len(self.origin))
         frame, scales, origin = (part.to(latents) for part in (self.frame, self.scales, self.origin))
         coordinates: Tensor = (latents - origin) @ frame / scales
         return coordinates
 
 
+def _check_columns(name: str, value: Tensor, count: int) -> None:
+    if not value.is_floating_point() or value.ndim < 1 or value.shape[-1] != count:
+        raise ValueError(
+            f"{name}: expected floating-point numbers (..., {count}), got {value.dtype} {tuple(value.shape)}"
+        )
+
+
+@checked()
 def standard(n: int) -> Coordinates:
     """The latent's own coordinates."""
+    n = as_count("n", n)
     return Coordinates(torch.eye(n).double(), torch.ones(n).double(), torch.zeros(n).double())
 
 
+@checked()
 def eigen(metric: Metric, exponent: float = 0.0, k: int | None = None, smallest: float = 1e-4) -> Coordinates:
     """Coordinates along the first `k` eigenvectors (all by default) of a metric tensor, usually an average.
 
@@ -59,4 +73,6 @@ def eigen(metric: Metric, exponent: float = 0.0, k: int | None = None, smallest:
     if k is not None and not 1 <= k <= n:
         raise ValueError(f"k: expected an integer from 1 to {n}, got {k}")
     shares = (metric.eigenvalues[:k] / metric.eigenvalues[0]).clamp(min=smallest)
-    return Coordinates(metric.eigenvectors[:, :k], shares.pow(-exponent), torch.zeros(n).double())
+    scales = shares.pow(-exponent)
+    check_finite("scales by exponent and smallest", scales)
+    return Coordinates(metric.eigenvectors[:, :k], scales, torch.zeros(n).double())

@@ -18,7 +18,8 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from geomlib import homogeneity
-from geomlib._checks import check_choice, check_finite, check_matrix
+from geomlib._arguments import checked
+from geomlib._checks import as_count, check_choice, check_finite, shown
 from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.distances import Distance
@@ -133,7 +134,7 @@ def _components(inputs: Tensor, latents: Tensor) -> Tensor | None:
     return factors
 
 
-@isolated()
+@isolated(shapes={"latents": "N n"})
 def ganspace(
     generator: Generator,
     layer: str,
@@ -155,7 +156,6 @@ def ganspace(
         ValueError: an unknown layer, fewer than two latents, or activations that do not vary.
     """
     _check_count(k, generator.latent_dim)
-    check_matrix("latents", latents, generator.latent_dim)
     if len(latents) < 2:
         raise ValueError(f"latents: expected at least two, got {len(latents)}")
     if layer not in ("", "latent"):
@@ -170,6 +170,8 @@ def ganspace(
     centred = latents.cpu().double() - latents.cpu().double().mean(0)
     activations = centred if layer == "latent" else torch.cat(parts)
     check_finite(f"activations of {layer or 'the output'}", activations)
+    if not activations.shape[1]:
+        raise ValueError("generator: expected images of at least one value, got none")
     activations = activations - activations.mean(0)
     # Both Gram matrices have the same eigenvalues; the smaller one is decomposed.
     tall = activations.shape[0] > activations.shape[1]
@@ -187,7 +189,7 @@ def ganspace(
     return Directions(f"GANSpace ({label})", signs_fixed(axes), deviations, passes)
 
 
-@isolated()
+@isolated(shapes={"z": "n"})
 def local_basis(generator: Generator, z: Tensor, layer: str, k: int) -> Directions:
     """The first `k` right singular vectors of the Jacobian of a layer at the latent `z` `(n,)` (Choi et al. 2022).
 
@@ -199,8 +201,6 @@ def local_basis(generator: Generator, z: Tensor, layer: str, k: int) -> Directio
         ValueError: several latents, or `k` not in 1 to `n`; else as `layer_metrics`.
     """
     _check_count(k, generator.latent_dim)
-    if z.ndim != 1:
-        raise ValueError(f"z: expected one latent ({generator.latent_dim},), got {tuple(z.shape)}")
     if layer:
         metric = layer_metrics(generator, z, [layer])[layer]
     else:
@@ -209,12 +209,14 @@ def local_basis(generator: Generator, z: Tensor, layer: str, k: int) -> Directio
     return Directions(f"Local Basis ({layer or 'output'})", metric.eigenvectors[:, :k], values, generator.latent_dim)
 
 
+@checked()
 def random(n: int, k: int, seed: int) -> Directions:
     """`k` orthonormal axes, uniform over rotations, of strength one: the control."""
     axes = homogeneity.random_frame(n, k, seed)
     return Directions("random", axes, torch.ones(k, dtype=torch.float64), 0)
 
 
+@checked()
 def load_directions(
     path: str | Path, latent_dim: int, *, key: str = "", stored: str = "", layers: int = 1
 ) -> Directions:
@@ -231,9 +233,14 @@ def load_directions(
         ValueError: a file without such an array or with several, or an axis of length zero.
         FloatingPointError: numbers that are not finite.
     """
-    path = Path(path)
+    path, latent_dim, layers = Path(path), as_count("latent_dim", latent_dim), as_count("layers", layers)
     check_choice("stored", stored, ("", "rows", "columns"))
-    arrays = {name: value for name, value in _arrays(path).items() if key in ("", name)}
+    held = _arrays(path)
+    arrays = {name: value for name, value in held.items() if key in ("", name)}
+    if key and not arrays:
+        raise ValueError(
+            f"key: expected one of {', '.join(map(repr, held)) or 'none'} in {path.name}, got {shown(key)}"
+        )
     fitting = {name: one for name, value in arrays.items() if (one := _as_axes(value, latent_dim, layers)) is not None}
     if len(fitting) != 1:
         shapes = ", ".join(f"{name!r} {tuple(value.shape)}" for name, value in arrays.items()) or "nothing"
@@ -304,12 +311,14 @@ def _flat(content: Any, name: str, depth: int) -> Iterator[tuple[str, Any]]:
             yield from _flat(inner, f"{name}.{key}".lstrip("."), depth - 1)
 
 
+@checked(shapes={"H": "* m m", "axes": "m k"})
 def strength(H: Tensor, axes: Tensor) -> Tensor:
     """`aᵀ H a` `(..., k)` of each column `a` of `axes` `(n, k)`, normalised, for a metric tensor `H` `(..., n, n)`."""
     axes = functional.normalize(axes.double(), dim=0)
     return (axes * (H.double() @ axes)).sum(-2)
 
 
+@checked(shapes={"axes": "m k"})
 def energy_rank(metric: Metric, axes: Tensor, share: float) -> Tensor:
     """Rank `(k,)`, from 1, of the eigenvector up to which `share` in (0, 1] of the axis lies.
 
@@ -318,6 +327,8 @@ def energy_rank(metric: Metric, axes: Tensor, share: float) -> Tensor:
     Raises:
         ValueError: a share out of range or the metric at several positions.
     """
+    if len(axes) != metric.matrix.shape[-1]:
+        raise ValueError(f"axes: expected shape ({metric.matrix.shape[-1]}, k), got {tuple(axes.shape)}")
     if not 0 < share <= 1 or metric.matrix.ndim != 2:
         raise ValueError(
             f"share, metric: expected a number in (0, 1] and one matrix (n, n), got {share} and "

@@ -34,7 +34,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from geomlib._checks import check_finite
+from geomlib._arguments import checked
+from geomlib._checks import as_count, check_finite
 from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.generators.interface import Generator
@@ -55,6 +56,7 @@ _BATCH = 250
 _ROUNDING = 1e-10
 
 
+@checked()
 def read_shapes(reader: shapes.FactorReader) -> Callable[[Tensor], Reading]:
     """A reading of images `(N, 3, 64, 64)` in [0, 1] by `reader`: the eight factors of the shapes data as codes.
 
@@ -74,6 +76,7 @@ def _shape_codes(readings: Readings) -> Reading:
     return dict(zip(SHAPE_FACTORS, codes, strict=True))
 
 
+@checked()
 def read_tones(reader: tones.ToneReader) -> Callable[[Tensor], Reading]:
     """A reading of sounds `(N, 1, L)` in [-1, 1] by `reader`: indicators of the notes, the other factors as numbers."""
 
@@ -105,7 +108,7 @@ class FactorShares:
     reference: float
 
 
-@isolated()
+@isolated(shapes={"latents": "N n"})
 def factor_shares(
     generator: Generator,
     axes: Mapping[str, Tensor],
@@ -136,7 +139,8 @@ def factor_shares(
         ValueError: no axes or counts, a basis of another shape or not orthonormal to 1e-3, a count that it has not, or
             fewer than two pairs.
     """
-    if not axes or not counts or min(counts) < 0 or pairs < 2:
+    resamples = as_count("resamples", resamples)
+    if not axes or not len(counts) or min(counts) < 0 or pairs < 2:
         raise ValueError(
             f"axes, counts, pairs: expected at least one, one of 0 or more, and two, got {list(axes)}, {list(counts)} "
             f"and {pairs}"
@@ -221,7 +225,7 @@ def _shares(products: Tensor) -> Tensor:
     return shares
 
 
-@isolated()
+@isolated(shapes={"latents": "N n"})
 def principal_axes(generator: Generator, latents: Tensor) -> Tensor:
     """Orthonormal axes `(n, n)`, float64, by the variance of the image that they explain linearly, largest first.
 
@@ -239,8 +243,13 @@ def principal_axes(generator: Generator, latents: Tensor) -> Tensor:
         images = torch.cat([generator(part).flatten(1).cpu() for part in latents.split(_BATCH)])
     latents = latents.cpu().double()
     centred = latents - latents.mean(0)
-    # The mean image does not matter: the latents are centred.
-    slopes = torch.linalg.solve(centred.T @ centred, (centred.to(images).T @ images).double())
+    check_finite("images", images)
+    try:
+        # The mean image does not matter: the latents are centred.
+        slopes = torch.linalg.solve(centred.T @ centred, (centred.to(images).T @ images).double())
+    except RuntimeError as error:
+        raise ValueError("latents: expected ones that differ in every direction, got fewer") from error
+    check_finite("linear map of the latents", slopes)
     axes: Tensor = torch.linalg.eigh(slopes @ slopes.T).eigenvectors.flip(1)
     return axes
 
@@ -263,7 +272,7 @@ class AxisEffects:
         return total_effects(self.terms)
 
 
-@isolated()
+@isolated(shapes={"axes": "n m", "latents": "N n"})
 def axis_effects(
     generator: Generator,
     axes: Tensor,
@@ -286,9 +295,6 @@ def axis_effects(
         ValueError: axes of another shape or length, fewer than two pairs, or codes that are not `(N, d)`.
         FloatingPointError: outputs that are not finite.
     """
-    n = generator.latent_dim
-    if axes.ndim != 2 or axes.shape[0] != n or not axes.shape[1]:
-        raise ValueError(f"axes: expected shape ({n}, m), got {tuple(axes.shape)}")
     axes = axes.detach().cpu().double()
     wrong = float((axes.norm(dim=0) - 1).abs().max())
     if not wrong < 1e-3:
@@ -313,7 +319,7 @@ def axis_effects(
     return AxisEffects(tuple(codes), every)
 
 
-@isolated()
+@isolated(shapes={"latents": "N n"})
 @torch.no_grad()
 def read_outputs(
     generator: Generator, latents: Tensor, read: Callable[[Tensor], Mapping[str, Tensor]]
@@ -346,18 +352,25 @@ def _pair_terms(code: Tensor, moved: Tensor, mean: Tensor) -> Tensor:
     return torch.stack([changes / 2, deviations], 1)
 
 
+@checked(gaps=("terms",), shapes={"terms": "P * 2 m F"})
 def total_effects(terms: Tensor) -> Tensor:
     """Total effects `(..., m, F)` from terms `(pairs, ..., 2, m, F)`; NaN for a factor that never varies."""
     changes, deviations = terms.sum(0).unbind(-3)
     return (changes / deviations).where(deviations > 0, torch.nan)
 
 
+@checked(gaps=("effects",), shapes={"effects": "m F"})
 def axis_names(effects: Tensor, factors: Sequence[str], threshold: float = 0.1) -> list[str]:
     """A name for each axis from its effects `(m, F)`: the factors that it changes, the strongest first.
 
     Counted is a factor with an effect of at least `threshold` and at least half of the axis' largest; "mixed" where
     there are more than three, "nothing" where there is none.
+
+    Raises:
+        ValueError: another number of factors than of columns.
     """
+    if len(factors) != effects.shape[1]:
+        raise ValueError(f"effects, factors: expected one name a column, got {effects.shape[1]} and {len(factors)}")
     names = []
     for row in effects.nan_to_num(0.0):
         order = row.argsort(descending=True).tolist()
@@ -367,6 +380,7 @@ def axis_names(effects: Tensor, factors: Sequence[str], threshold: float = 0.1) 
     return names
 
 
+@checked(gaps=("importance",))
 def disentanglement(importance: Tensor) -> Tensor:
     """How nearly each axis changes one factor alone: 0 where all change all factors alike, 1 where each changes one.
 
@@ -382,6 +396,7 @@ def disentanglement(importance: Tensor) -> Tensor:
     return (weights * _concentration(importance, -1)).sum(-1)
 
 
+@checked(gaps=("importance",))
 def completeness(importance: Tensor) -> Tensor:
     """How nearly each factor is changed by one axis alone: 0 where all axes change it alike, 1 where one does.
 
@@ -392,6 +407,7 @@ def completeness(importance: Tensor) -> Tensor:
     return _concentration(_known_factors(importance), -2).mean(-1)
 
 
+@checked(gaps=("importance",))
 def gap(importance: Tensor) -> Tensor:
     """How far the first axis of a factor is ahead of its second: the mean over factors of largest minus second largest.
 
@@ -406,8 +422,9 @@ def gap(importance: Tensor) -> Tensor:
 
 
 def _known_factors(importance: Tensor) -> Tensor:
-    if importance.ndim < 2:
-        raise ValueError(f"importance: expected shape (..., m, F), got {tuple(importance.shape)}")
+    if importance.ndim < 2 or importance.isinf().any():
+        what = f"{tuple(importance.shape)} with{'' if importance.isinf().any() else 'out'} infinite numbers"
+        raise ValueError(f"importance: expected finite numbers (..., m, F), got {what}")
     known = ~importance.isnan().flatten(0, -2).any(0)
     importance = importance[..., known].double()
     if min(importance.shape[-2:]) < 2 or (importance < 0).any():

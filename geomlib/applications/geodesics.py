@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from geomlib._checks import check_finite, check_matrix
+from geomlib._arguments import checked
+from geomlib._checks import check_finite
 from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.distances import Distance
@@ -45,6 +46,7 @@ class Geodesic:
     calls: int
 
 
+@checked()
 def check_features(distance: Distance) -> FeatureMap:
     """The features of a distance; raises `ValueError` for one without."""
     if distance.features is None:
@@ -54,7 +56,7 @@ def check_features(distance: Distance) -> FeatureMap:
     return distance.features
 
 
-@isolated(differentiable=True)
+@isolated(differentiable=True, shapes={"latents": "S n"})
 def features(generator: Generator, latents: Tensor, distance: Distance) -> Tensor:
     """Features `φ(G(z))` `(S, m)`, float64, of latents `(S, n)`; raises `ValueError` for a distance without them."""
     phi = check_features(distance)
@@ -65,7 +67,6 @@ def features(generator: Generator, latents: Tensor, distance: Distance) -> Tenso
 
 def _squared_steps(generator: Generator, curve: Tensor, distance: Distance) -> Tensor:
     """Squared distances `(S − 1,)`, float64, of neighbours on a curve."""
-    check_matrix("curve", curve, generator.latent_dim)
     if len(curve) < 2:
         raise ValueError(f"curve: expected at least two latents, got {len(curve)}")
     if distance.features is not None:
@@ -76,46 +77,48 @@ def _squared_steps(generator: Generator, curve: Tensor, distance: Distance) -> T
     return torch.cat([distance(first, second).cpu() for first, second in pairs]).double()
 
 
-@isolated(differentiable=True)
+@isolated(differentiable=True, shapes={"curve": "S n"})
 def step_lengths(generator: Generator, curve: Tensor, distance: Distance) -> Tensor:
     """`√d` of neighbouring images `(S − 1,)`, float64, along a curve `(S, n)`; differentiable where none is zero."""
     return _squared_steps(generator, curve, distance).clamp(min=0).sqrt()
 
 
-@isolated(differentiable=True)
+@isolated(differentiable=True, shapes={"curve": "S n"})
 def length(generator: Generator, curve: Tensor, distance: Distance) -> Tensor:
     """Length of the image's path along a curve `(S, n)`: the sum of `√d` of neighbours, a lower bound."""
     return step_lengths(generator, curve, distance).sum()
 
 
-@isolated(differentiable=True)
+@isolated(differentiable=True, shapes={"curve": "S n"})
 def energy(generator: Generator, curve: Tensor, distance: Distance) -> Tensor:
     """`(S − 1) Σ d` of neighbours on a curve `(S, n)`: at least the squared length, equal where all steps are equal."""
     steps = _squared_steps(generator, curve, distance)
     return len(steps) * steps.sum()
 
 
-def _check_ends(a: Tensor, b: Tensor, points: int) -> None:
-    check_matrix("a, b", torch.stack([a, b.to(a)]), len(a))
+def _check_points(points: int) -> None:
     if points < 2:
         raise ValueError(f"points: expected at least two, got {points}")
 
 
+@checked(shapes={"a": "m", "b": "m"})
 def straight(a: Tensor, b: Tensor, points: int) -> Tensor:
     """`points` equally spaced latents `(S, n)` on the straight line from `a` `(n,)` to `b` `(n,)`, ends included."""
-    _check_ends(a, b, points)
+    _check_points(points)
     t = torch.linspace(0, 1, points, dtype=torch.float64).to(a)[:, None]
     return torch.lerp(a, b.to(a), t)
 
 
+@checked(shapes={"a": "m", "b": "m"})
 def great_circle(a: Tensor, b: Tensor, points: int) -> Tensor:
     """Latents `(S, n)` from `a` to `b` whose direction turns at constant rate (Shoemake 1985) and whose norm is linear.
 
     Raises:
         ValueError: a norm is zero, or the two are opposite, which leaves the circle open.
     """
-    _check_ends(a, b, points)
+    _check_points(points)
     norms = torch.stack([a.norm(), b.norm()]).double().cpu()
+    check_finite("norms of a and b", norms)
     if not norms.min() > 0:
         raise ValueError("a, b: expected latents that are not zero, got one that is")
     first, second = a.double().cpu() / norms[0], b.double().cpu() / norms[1]
@@ -131,9 +134,10 @@ def great_circle(a: Tensor, b: Tensor, points: int) -> Tensor:
     return circle
 
 
+@checked(shapes={"curve": "S m"})
 def resampled(curve: Tensor, points: int) -> Tensor:
     """`points` latents on the broken line through a curve `(S, n)`, as many between any two of its latents."""
-    if curve.ndim != 2 or len(curve) < 2 or points < 2:
+    if len(curve) < 2 or points < 2:
         raise ValueError(
             f"curve, points: expected two latents (S, n) and two points or more, got {tuple(curve.shape)} and {points}"
         )
@@ -148,7 +152,7 @@ def _at(curve: Tensor, t: Tensor) -> Tensor:
     return torch.lerp(curve[before], curve[before + 1], share)
 
 
-@isolated()
+@isolated(shapes={"curve": "S n"})
 @torch.no_grad()
 def at_constant_speed(generator: Generator, curve: Tensor, distance: Distance, points: int) -> Tensor:
     """`points` latents on the broken line through `curve` `(S, n)`, equally far from each other along the image's path.
@@ -158,6 +162,7 @@ def at_constant_speed(generator: Generator, curve: Tensor, distance: Distance, p
     Raises:
         ValueError: a curve of no length.
     """
+    _check_points(points)
     pieces = _FINER * (max(points, len(curve)) - 1)
     fine = resampled(curve, pieces + 1)
     passed = torch.cat([torch.zeros(1).double(), step_lengths(generator, fine, distance).cpu().cumsum(0)])
@@ -170,7 +175,7 @@ def at_constant_speed(generator: Generator, curve: Tensor, distance: Distance, p
     return _at(fine, after - 1 + share)
 
 
-@isolated()
+@isolated(shapes={"a": "n", "b": "n"})
 def geodesic(
     generator: Generator,
     a: Tensor,
@@ -201,7 +206,6 @@ def geodesic(
             metrics of several latents.
         FloatingPointError: the energy of the start is not finite.
     """
-    _check_ends(a, b, points)
     if points < 3 or iterations < 1 or not damping > 0:
         raise ValueError(
             "points, iterations, damping: expected at least 3, at least 1 and a positive number, got "
@@ -254,6 +258,8 @@ def geodesic(
     if len(energies) <= iterations and not converged:  # no step lowers the energy
         converged = float(unit**2 * result.jac @ result.jac) <= tol * energies[-1]
     curve = at(unit * result.x)
+    check_finite("curve", curve)
+    check_finite("energies", torch.tensor(energies))
     with torch.no_grad():
         return Geodesic(curve, tuple(energies), float(length(generator, curve, distance)), converged, calls)
 

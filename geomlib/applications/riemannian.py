@@ -14,7 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from geomlib._checks import check_matrix
+from geomlib._arguments import checked
+from geomlib._checks import check_finite
 from geomlib._state import isolated
 from geomlib.applications.geodesics import check_features, features
 from geomlib.derivatives.gram import gram
@@ -61,7 +62,7 @@ def _rank(metric: Metric) -> int:
     return int((metric.eigenvalues > metric.noise_floor).sum())
 
 
-@isolated()
+@isolated(shapes={"z": "n", "v": "n"})
 @torch.no_grad()
 def exponential_map(
     generator: Generator,
@@ -91,7 +92,6 @@ def exponential_map(
         FloatingPointError: the latents run away to no finite image.
     """
     check_features(distance)
-    check_matrix("z, v", torch.stack([z, v.to(z)]), generator.latent_dim)
     if points < 2 or iterations < 1 or not damping > 0:
         raise ValueError(
             "points, iterations, damping: expected at least 2, at least 1 and a positive number, got "
@@ -133,7 +133,7 @@ def exponential_map(
     return Shot(torch.stack(curve), (points - 1) * torch.stack(sizes), torch.tensor(residuals, dtype=torch.float64))
 
 
-@isolated()
+@isolated(shapes={"curve": "S n", "vectors": "n | k n"})
 @torch.no_grad()
 def parallel_transport(generator: Generator, curve: Tensor, vectors: Tensor, distance: Distance) -> Tensor:
     """Vectors `(n,)` or `(k, n)` at `curve[0]`, carried along the curve `(S, n)`: `(S, n)` or `(S, k, n)`, float64.
@@ -149,9 +149,7 @@ def parallel_transport(generator: Generator, curve: Tensor, vectors: Tensor, dis
         ValueError: other shapes or a distance without features.
     """
     check_features(distance)
-    check_matrix("curve", curve, generator.latent_dim)
     rows = vectors if vectors.ndim == 2 else vectors[None]
-    check_matrix("vectors", rows, generator.latent_dim)
     metrics: list[Metric] = []
     crossed: list[Tensor] = []
     before: Tensor | None = None
@@ -174,6 +172,7 @@ def parallel_transport(generator: Generator, curve: Tensor, vectors: Tensor, dis
     return result if vectors.ndim == 2 else result[:, 0]
 
 
+@checked()
 def volume_element(metric: Metric) -> LogVolume:
     """`log √det(½H)` `([P])`: the logarithm of the volume of features that a unit volume of latents becomes.
 
@@ -184,7 +183,7 @@ def volume_element(metric: Metric) -> LogVolume:
     return LogVolume(halves.log().sum(-1) / 2, (~above).sum(-1))
 
 
-@isolated()
+@isolated(shapes={"z": "n", "u": "n | k n", "v": "n | k n"})
 @torch.no_grad()
 def curvature(
     generator: Generator, z: Tensor, u: Tensor, v: Tensor, distance: Distance, *, step: float = 0.0
@@ -206,9 +205,7 @@ def curvature(
     """
     check_features(distance)
     first, second = (w if w.ndim == 2 else w[None] for w in (u, v))
-    check_matrix("z", z[None], generator.latent_dim)
-    check_matrix("u", first, generator.latent_dim)
-    if second.shape != first.shape or step < 0:
+    if second.shape != first.shape or step < 0 or step * step == math.inf:
         raise ValueError(
             f"u, v, step: expected equal shapes and a number that is not negative, got {tuple(u.shape)}, "
             f"{tuple(v.shape)} and {step}"
@@ -271,14 +268,25 @@ def _derivative(values: Tensor, of: Tensor) -> Tensor:
     return torch.autograd.grad(values.sum(), of, create_graph=True, materialize_grads=True)[0]
 
 
+@checked(shapes={"vectors": "m | k m"})
 def with_length(metric: Metric, vectors: Tensor, length: float) -> Tensor:
     """Vectors `(n,)` or `(k, n)` in the same directions, each of one length `‖Jv‖ = √(½ vᵀHv)` at the metric's latent.
 
     Raises:
-        ValueError: a vector that the metric gives no length.
+        ValueError: a vector that the metric gives no length, another shape or a negative length.
+        FloatingPointError: vectors that get too long for their numbers.
     """
+    if metric.matrix.shape != (vectors.shape[-1],) * 2:
+        raise ValueError(
+            f"metric, vectors: expected (n, n) beside (k, n), got {tuple(metric.matrix.shape)} and "
+            f"{tuple(vectors.shape)}"
+        )
+    if not 0 <= length < math.inf:
+        raise ValueError(f"length: expected a finite number of 0 or more, got {length}")
+    vectors = vectors.double()
     squared = (vectors @ metric.matrix * vectors).sum(-1, keepdim=True) / 2
     if not (squared > 0).all():
         raise ValueError("vectors: expected directions that change the image, got one that does not")
     scaled: Tensor = vectors * (length / squared.sqrt())
+    check_finite("vectors of this length", scaled)
     return scaled

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from geomlib._checks import check_choice, check_finite, check_matrix
+from geomlib._checks import as_count, check_choice, check_finite
 from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.applications.coordinates import Coordinates
@@ -37,7 +37,7 @@ class Search:
     calls: int
 
 
-@isolated()
+@isolated(shapes={"start": "m | R m"})
 def maximise(
     score: Score,
     coordinates: Coordinates,
@@ -73,7 +73,8 @@ def maximise(
     """
     n, k = coordinates.frame.shape
     starts = start if start.ndim == 2 else start[None]
-    check_matrix("start", starts, n)
+    if starts.shape[1] != n:
+        raise ValueError(f"start: expected shape ({n},) or (R, {n}), as coordinates have, got {tuple(start.shape)}")
     if k < 2:
         raise ValueError(f"coordinates: expected at least two axes, got {k}")
     if not (sigma > 0 and math.isfinite(sigma)):
@@ -114,7 +115,7 @@ def maximise(
     return Search(best, best_score, every, trace, calls)
 
 
-@isolated()
+@isolated(shapes={"latents": "B n"})
 @torch.no_grad()
 def activations(
     generator: Generator, network: nn.Module, latents: Tensor, layers: Sequence[str], batch: int = 64
@@ -127,6 +128,7 @@ def activations(
     Raises:
         ValueError: a layer that the network does not have, or whose output is no tensor `(B, C, ...)`.
     """
+    batch = as_count("batch", batch)
     for layer in layers:
         check_choice("layers", layer, [name for name, _ in network.named_modules() if name])
     answers: dict[str, list[Tensor]] = {layer: [] for layer in layers}
@@ -134,13 +136,18 @@ def activations(
     for part in latents.split(batch):
         images = generator(part).to(first)
         with captured(network, list(answers)) as outputs:
-            network(images)
+            try:
+                network(images)
+            except (RuntimeError, TypeError) as error:
+                what = f"images {tuple(images.shape)} ({str(error).partition(chr(10))[0]})"
+                raise ValueError(f"generator, network: the network does not take {what}") from error
         for layer, parts in answers.items():
             maps = outputs.get(layer, [torch.empty(0)])[-1]
             if maps.ndim < 2:
                 raise ValueError(f"layers: expected outputs (B, C, ...), and {layer!r} has none")
             for size in maps.shape[2:]:
                 maps = maps.select(2, size // 2)
+            check_finite(f"answers of layers {layer!r}", maps)
             parts.append(maps)
     return {layer: torch.cat(parts) for layer, parts in answers.items()}
 
@@ -156,6 +163,7 @@ def unit_scores(generator: Generator, network: nn.Module, units: Sequence[tuple[
     """
     if not units:
         raise ValueError("units: expected at least one, got none")
+    batch = as_count("batch", batch)
     layers = list(dict.fromkeys(layer for layer, _ in units))
 
     def score(latents: Tensor) -> Tensor:

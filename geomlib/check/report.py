@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import torch
 
+from geomlib._arguments import checked
+from geomlib._checks import as_count
 from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.check import derivative as derivatives
@@ -50,8 +52,10 @@ class Report:
         """One line for each check that failed."""
         return tuple(f"{row.name}: {row.finding}" for row in self.rows if row.passed is False)
 
+    @checked()
     def table(self, width: int = 110) -> str:
         """The rows in aligned columns of at most `width` characters, with advice where there is some."""
+        as_count("width", width)
         names = max(len(row.name) for row in self.rows)
         marks = {True: "ok", False: "FAIL", None: "note"}
         lines = [self.title]

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from geomlib.course.sheets import labelled, read, tags
+from geomlib._arguments import checked
+from geomlib.course.sheets import check_notebook, labelled, read, tags
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class Mark:
     reason: str = ""
 
 
+@checked()
 def grade(chapter: Any, submission: Any | None = None) -> list[Mark]:
     """Run a chapter's set-up, the answers of a sheet, and after each answer the chapter's own checks.
 
@@ -28,8 +30,15 @@ def grade(chapter: Any, submission: Any | None = None) -> list[Mark]:
 
     Returns:
         A mark for each exercise that has a check, in the order of the chapter.
+
+    Raises:
+        TypeError: no notebook.
+        ValueError: a file that is none.
+        FileNotFoundError: no such file.
     """
     chapter, submission = (read(Path(one)) if isinstance(one, str | Path) else one for one in (chapter, submission))
+    check_notebook("chapter", chapter)
+    check_notebook("submission", chapter if submission is None else submission)
     answers: dict[str, list[str]] = {}
     for label, cell in labelled(submission or chapter):
         if "answer" in tags(cell):

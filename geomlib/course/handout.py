@@ -10,6 +10,8 @@ from pathlib import Path
 
 import nbformat
 
+from geomlib._arguments import checked
+from geomlib._checks import shown
 from geomlib.course.plain import names_in
 from geomlib.course.sheets import VERSIONS, chapters, read, sheet
 
@@ -53,12 +55,15 @@ def find(root: Path, wanted: Sequence[str] = ()) -> list[Path]:
     there = chapters(root)
     names = {key: path for path in there for key in (path.stem, path.stem.split("_")[1])}
     unknown = [name for name in wanted if name not in names]
-    if unknown or not there:
-        called = ", ".join(path.stem for path in there) or "none"
-        raise ValueError(f"no chapter {', '.join(unknown) or 'at all'}; there are: {called} (a number will do)")
+    if not there:
+        raise ValueError(f"root: {root} has no chapters of a course")
+    if unknown:
+        called = ", ".join(path.stem for path in there)
+        raise ValueError(f"wanted: no chapter {', '.join(map(shown, unknown))}; there are: {called} (a number will do)")
     return [path for path in there if not wanted or path in {names[name] for name in wanted}]
 
 
+@checked()
 def write(root: Path, place: Path, wanted: Sequence[str] = (), *, package: str = "") -> list[Path]:
     """Write the sheets of some chapters, in all versions, with the requirements that a class needs.
 
@@ -78,8 +83,8 @@ def write(root: Path, place: Path, wanted: Sequence[str] = (), *, package: str =
         RuntimeError: the wheel could not be built.
     """
     sources = find(root, wanted)
-    if place.is_file() or (place.is_dir() and any(place.iterdir())):
-        raise FileExistsError(f"{place} holds something already; name a new folder")
+    if place.exists() and not (place.is_dir() and not any(place.iterdir())):
+        raise FileExistsError(f"place: {place} holds something already; name a new folder")
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".course-", dir=place.parent) as staging:
         made = Path(staging) / "made"

@@ -7,6 +7,7 @@ from typing import Any
 
 import nbformat
 
+from geomlib._arguments import checked
 from geomlib.course.plain import names_in
 from geomlib.course.sheets import chapters, page, read, sheet, wrong_answers
 from geomlib.course.times import minutes
@@ -14,6 +15,7 @@ from geomlib.course.times import minutes
 SHEETS = "sheets"
 
 
+@checked()
 def collect(root: Path, executed: Path) -> None:
     """Turn executed chapters into pages, and lay beside them the sheets that pages offer.
 

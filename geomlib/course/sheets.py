@@ -16,12 +16,14 @@ A source is a notebook whose cells say by a tag what they are:
 import copy
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
+from geomlib._arguments import checked
+from geomlib._checks import check_choice, shown
 from geomlib.course.plain import Names, plain
 
 VERSIONS = ("student", "solution", "grader")
@@ -46,14 +48,32 @@ if importlib.util.find_spec("geomlib") is None:
     raise ModuleNotFoundError("no geomlib here: see 'In a class' in its README, or ask whoever teaches this")"""
 
 
+@checked()
 def chapters(root: Path) -> list[Path]:
     """The sources of a project, in their order; none where it has no course."""
     return sorted((root / FOLDER).glob("course_*.ipynb"))
 
 
 def read(path: Path) -> Any:
-    """A notebook of the current format."""
-    return nbformat.read(path, as_version=4)
+    """A notebook of the current format.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it is something else.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"notebook: no file {path}")
+    try:
+        return nbformat.read(path, as_version=4)
+    except Exception as error:  # whatever a file that is none leads to
+        raise ValueError(f"{path.name} is no notebook of format 4 ({type(error).__name__})") from error
+
+
+def check_notebook(name: str, value: Any) -> None:
+    """Raise `TypeError` unless a value has the form of a notebook."""
+    cells = value.get("cells") if isinstance(value, Mapping) else None
+    if not isinstance(cells, list) or not all(isinstance(cell, Mapping) for cell in cells) or "metadata" not in value:
+        raise TypeError(f"{name}: expected a notebook, got {shown(value)}")
 
 
 def tags(cell: Any) -> list[str]:
@@ -74,6 +94,7 @@ def labelled(notebook: Any) -> Iterator[tuple[str, Any]]:
         yield label, cell
 
 
+@checked()
 def sheet(source: Any, version: str, names: Names, package: str = "") -> Any:
     """A sheet of a chapter.
 
@@ -89,9 +110,10 @@ def sheet(source: Any, version: str, names: Names, package: str = "") -> Any:
 
     Raises:
         ValueError: another version.
+        TypeError: no notebook.
     """
-    if version not in VERSIONS:
-        raise ValueError(f"version: expected one of {', '.join(VERSIONS)}, got {version!r}")
+    check_choice("version", version, VERSIONS)
+    check_notebook("source", source)
     made = nbformat.v4.new_notebook(metadata=copy.deepcopy(dict(source["metadata"])))
     first = _INSTALL.format(package=package) if package else _NEEDED
     made.cells = [nbformat.v4.new_code_cell(first, metadata={"tags": ["install"]})]

@@ -3,7 +3,8 @@
 import re
 from typing import Any
 
-from geomlib.course.sheets import tags
+from geomlib._arguments import checked
+from geomlib.course.sheets import check_notebook, tags
 
 # Minutes of each kind of exercise.
 KINDS = {"derive": 10, "predict": 5, "program": 10, "criticise": 5, "open": 10}
@@ -23,8 +24,10 @@ def kind_of(question: str) -> str:
     return title[1]
 
 
+@checked()
 def minutes(source: Any) -> tuple[int, int]:
     """Minutes for the text and for the exercises of a chapter, each to the next five."""
+    check_notebook("source", source)
     words, cells, work = 0, 0, 0
     for cell in source["cells"]:
         kinds = tags(cell)

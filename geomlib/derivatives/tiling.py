@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from geomlib._checks import shown
+
 logger = logging.getLogger(__name__)
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -28,7 +30,7 @@ def parse_bytes(memory: str | int) -> int:
     unit = match[2].upper() if match else "?"
     unit = unit + "B" if unit and not unit.endswith("B") else unit.removeprefix("B")
     if match is None or unit not in _UNITS or not (count := int(float(match[1]) * _UNITS[unit])):
-        raise ValueError(f"memory: expected bytes such as '4GB' or '512MiB', got {memory!r}")
+        raise ValueError(f"memory: expected bytes such as '4GB' or '512MiB', got {shown(memory)}")
     return count
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from geomlib._arguments import checked
 from geomlib._state import isolated
 
 FeatureMap = Callable[[Tensor], Tensor]
@@ -19,6 +20,7 @@ class Distance:
     it is zero and smallest.
     """
 
+    @checked()
     def __init__(
         self,
         name: str,
@@ -39,7 +41,7 @@ class Distance:
         self.spec = spec
         self._value = value
 
-    @isolated(differentiable=True)
+    @isolated(differentiable=True, shapes={"x": "B *", "y": "C *"})
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """Squared distance of each pair, `(B,)`; either batch may hold one image, which is compared with each.
 

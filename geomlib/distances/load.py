@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from geomlib._checks import check_choice, check_device
+from geomlib._checks import check_choice, check_device, check_precision
 from geomlib._state import isolated
 from geomlib.distances.distance import Distance
 from geomlib.distances.lpips import LOADERS, lpips
@@ -66,6 +66,7 @@ def load_distance(
         {'source': 'st-lpips-alex', 'size': 64}
     """
     check_device(device)
+    check_precision(dtype)
     if not source:
         raise ValueError(
             f"distance: none was given and the generator names none; pass one of {', '.join(_KNOWN)}, "

@@ -124,6 +124,7 @@ def scatter_grid(transfer: Tensor, eigenvalues: Tensor, names: Sequence[str]) ->
     return figure
 
 
+@styled
 def shares(counts: Sequence[int], n: int, sets: Mapping[str, Tensor], factors: Mapping[str, int]) -> Figure:
     """A panel a factor: the share of its variation that the first axes of each set carry, 0 without axes, 1 with `n`.
 

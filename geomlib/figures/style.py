@@ -1,6 +1,7 @@
 """The house style, applied for one drawing alone and never globally."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, ParamSpec
 
@@ -11,16 +12,20 @@ from cycler import cycler
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from geomlib._arguments import check_arguments
+from geomlib._checks import shown
+
 Parameters = ParamSpec("Parameters")
 MARKERS = "osD^vPX*<>"
 STROKES = ("-", "--", ":", "-.")
 
 
 def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
-    """One house style for all figures, applied for the drawing alone and never globally."""
+    """One house style for all figures, applied for the drawing alone and never globally; arguments are checked."""
 
     @wraps(draw)
     def drawn(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Figure:
+        check_arguments(draw, args, kwargs, finite=False)
         settings = {
             "axes.prop_cycle": cycler(color=sns.color_palette("colorblind")),
             "axes.titlesize": 11,
@@ -35,9 +40,25 @@ def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
         with mpl.rc_context(
             {**sns.axes_style("ticks"), **sns.plotting_context("notebook", font_scale=0.9), **settings}
         ):
-            return draw(*args, **kwargs)
+            try:
+                return draw(*args, **kwargs)
+            except Exception as error:  # of NumPy and Matplotlib, whose words do not name what does not fit
+                given = inspect.signature(draw).bind(*args, **kwargs).arguments
+                words = ", ".join(f"{name} {_shape(value)}" for name, value in given.items())
+                reason = " ".join(str(error).split()) or type(error).__name__
+                raise ValueError(f"{draw.__name__}: cannot draw {words}: {reason[:200]}") from error
 
+    drawn.checked = True  # type: ignore[attr-defined]
     return drawn
+
+
+def _shape(value: Any) -> str:
+    """What was handed in, by its shape, its names or its kind."""
+    if isinstance(value, Mapping):
+        return f"of {len(value)}: {', '.join(shown(key) for key in list(value)[:5])}"
+    if hasattr(value, "shape"):
+        return str(tuple(value.shape))
+    return f"of {len(value)}" if isinstance(value, list | tuple) else shown(value)
 
 
 def markers(index: int, points: int, shown: int, size: int = 4) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from geomlib._arguments import checked
 from geomlib._literals import generator_options
 from geomlib.distances import Distance, load_distance
 from geomlib.findings.claims import kind_of
@@ -17,6 +18,7 @@ class Experiment(NamedTuple):
     results: Results
 
 
+@checked()
 def open_experiment(
     results: str,
     generator: str,
@@ -32,7 +34,7 @@ def open_experiment(
     Raises as `load_generator` and `load_distance`.
     """
     made = load_generator(generator, space=space, weights=weights or None, device=device, **generator_options(options))
+    measure = load_distance(distance or made.default_distance or otherwise, device=device)
     out = Results(results)
     out.network = kind_of(made.name)
-    named = distance or made.default_distance or otherwise
-    return Experiment(made, load_distance(named, device=device), out)
+    return Experiment(made, measure, out)

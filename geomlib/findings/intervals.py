@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from geomlib._arguments import checked
 from geomlib.homogeneity import bootstrap_interval
 
 
@@ -17,6 +18,7 @@ class Interval(NamedTuple):
     high: float
 
     @classmethod
+    @checked(gaps=("values",))
     def bootstrap(
         cls, statistic: Callable[[Tensor], Tensor], values: Tensor, *, seed: int, **options: Any
     ) -> "Interval":
@@ -24,6 +26,7 @@ class Interval(NamedTuple):
         return cls.several(lambda rows: statistic(rows)[None], values, seed=seed, **options)[0]
 
     @classmethod
+    @checked(gaps=("values",))
     def several(
         cls, statistic: Callable[[Tensor], Tensor], values: Tensor, *, seed: int, **options: Any
     ) -> list["Interval"]:
@@ -32,11 +35,17 @@ class Interval(NamedTuple):
         ends = bootstrap_interval(statistic, values, seed=seed, **options)
         return [cls(*map(float, entry)) for entry in zip(statistic(kept), *ends, strict=True)]
 
+    @checked()
     def apart_from(self, others: Sequence["Interval"]) -> "Interval":
         """How far the value lies above others, on the strict side: each end against the other end of all of them.
 
         The value is the difference from their mean.  Wider than the interval of a difference would be.
+
+        Raises:
+            ValueError: no others.
         """
+        if not len(others):
+            raise ValueError("others: expected at least one interval, got none")
         mean = sum(other.value for other in others) / len(others)
         low, high = (edge(other[end] for other in others) for edge, end in ((max, 2), (min, 1)))
         return Interval(self.value - mean, self.low - low, self.high - high)

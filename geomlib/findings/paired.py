@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from geomlib._arguments import checked
+from geomlib._checks import check_finite
 from geomlib.findings.intervals import Interval
 
 
@@ -26,6 +28,7 @@ class Paired(NamedTuple):
         return Interval(*map(math.exp, self.difference))
 
 
+@checked(shapes={"values": "any P", "others": "any P"})
 def paired_test(values: Tensor, others: Tensor, *, seed: int) -> Paired:
     """Whether `values` `(P,)` differ from `others` `(P,)` of the same units; the interval resamples units.
 
@@ -33,6 +36,7 @@ def paired_test(values: Tensor, others: Tensor, *, seed: int) -> Paired:
 
     Raises:
         ValueError: fewer than two units, or another number of them on each side.
+        FloatingPointError: differences that are too large.
     """
     from scipy import stats  # takes a second to import
 
@@ -42,5 +46,6 @@ def paired_test(values: Tensor, others: Tensor, *, seed: int) -> Paired:
     difference = Interval.bootstrap(torch.mean, gaps, seed=seed)
     if not gaps.any():
         return Paired(difference, 0.0, 1.0, 1.0)
+    check_finite("sum of the squared differences of values and others", gaps.square().sum())
     t, ranks = stats.ttest_1samp(gaps.numpy(), 0), stats.wilcoxon(gaps.numpy())
     return Paired(difference, float(t.statistic), float(t.pvalue), float(ranks.pvalue))

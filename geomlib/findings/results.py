@@ -19,12 +19,15 @@ from typing import Any
 
 import numpy as np
 
+from geomlib._arguments import checked
+from geomlib._checks import as_count, shown
 from geomlib._markdown import without_tags
 from geomlib._progress import Progress
 from geomlib.findings.intervals import Interval
 from geomlib.findings.rules import AxesJudged, Count, Judgement, identity, verdict
 
 PROGRESS_FILE = "GEOMLIB_PROGRESS"  # environment variable; set by the runner, read by the notebook's kernel
+_LONGEST_NAME = 100  # letters
 COMPARISON = ("claim", "authors", "source", "ours", "verdict")
 
 
@@ -42,14 +45,19 @@ class Results:
         folder: where to write; made when missing.
     """
 
+    @checked()
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(error.errno, f"folder: cannot write {folder} ({error.strerror or error})") from error
         self.summary: dict[str, Any] = {"numbers": {}, "figures": {}, "comparison": []}
         self._arrays: dict[str, np.ndarray] = {}
         self.network = "yours"  # whose network it is: `claims.kind_of`
         self._write()
 
+    @checked()
     def figure(self, name: str, figure: Any, *, caption: str, alt: str, dpi: int = 200) -> None:
         """Save a matplotlib figure as ``<name>.png``, opaque and byte-stable, and display it; one figure per cell.
 
@@ -64,12 +72,15 @@ class Results:
 
         Raises:
             ValueError: an empty caption or alt, a name that is no plain file name or is used twice.
+            TypeError: a figure of another kind.
         """
         for key, text in {"caption": caption, "alt": alt}.items():
             if not text.strip():
                 raise ValueError(f"figure {name!r}: {key} is empty")
-        if not name.replace("-", "").replace("_", "").isalnum():
-            raise ValueError(f"figure name {name!r}: use letters, digits, - and _ only")
+        _check_name("figure", name)
+        as_count("dpi", dpi)
+        if not hasattr(figure, "savefig"):
+            raise TypeError(f"figure: expected a figure of Matplotlib, got {shown(figure)}")
         if name in self.summary["figures"] and not _at_work():
             raise ValueError(f"figure name {name!r} is used twice")
         stream = io.BytesIO()
@@ -101,14 +112,21 @@ class Results:
         (self.folder / f"{name}.csv").write_text(data.to_csv(rows), encoding="utf-8", newline="\n")
         return {"data": "data (CSV)" if step == 1 else f"data (CSV, one row in {step})"}
 
+    @checked()
     def audio(self, name: str, waveform: Any, rate: int, *, caption: str) -> None:
         """Save a waveform `(L,)` in [-1, 1] as ``<name>.wav``, 16 bits, and show a player with its caption.
 
         Raises:
-            ValueError: an empty caption, or a waveform of another shape.
+            ValueError: an empty caption, a waveform of another shape, or a name that is no plain file name.
+            TypeError: a waveform that is no array of numbers.
             FloatingPointError: a waveform that is not finite.
         """
-        samples = np.asarray(waveform.detach().cpu() if hasattr(waveform, "detach") else waveform, dtype=np.float64)
+        _check_name("audio", name)
+        as_count("rate", rate)
+        try:
+            samples = np.asarray(waveform.detach().cpu() if hasattr(waveform, "detach") else waveform, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"waveform: expected numbers (L,), got {shown(waveform)}") from error
         if samples.ndim != 1 or not caption.strip():
             raise ValueError(f"audio {name!r}: expected a waveform (L,) and a caption, got shape {samples.shape}")
         if not np.isfinite(samples).all():
@@ -155,6 +173,7 @@ class Results:
             self._arrays[key] = array
         np.savez_compressed(self.folder / "arrays.npz", allow_pickle=False, **dict(sorted(self._arrays.items())))
 
+    @checked()
     def claim(
         self,
         claim: str,
@@ -210,11 +229,13 @@ class Results:
         self._write()
         return word
 
+    @checked()
     def claims(self, *, caption: str = "The paper and this run; intervals are 95 %") -> None:
         """Show the claims recorded so far as one table."""
         header = ["Claim", "Authors' working value", "Source", "Ours", "Verdict"]
         _show_table(caption, header, [[row[key] for key in COMPARISON] for row in self.summary["comparison"]])
 
+    @checked()
     def finding(self, sentence: str) -> None:
         """Say in one sentence, with its number, what was found; it stands before the method."""
         sentence = without_tags(sentence)
@@ -223,6 +244,7 @@ class Results:
         bundle = {"text/markdown": f"**What we found.** {sentence}", "text/plain": sentence}
         _display(bundle, {})
 
+    @checked()
     def table(self, caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Show a table; what later work needs of it goes into the summary by `number`.
 
@@ -233,17 +255,24 @@ class Results:
         """
         _show_table(caption, header, rows)
 
+    @checked()
     def records(self, caption: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Show a table whose header are the keys of its rows; a key that a row lacks is no value.
 
         Args:
             caption: what it shows.
             rows: words, numbers (shown with four digits), None for no value, by column.
+
+        Raises:
+            TypeError: a row that is no mapping.
         """
         rows = list(rows)
+        if not all(isinstance(row, Mapping) for row in rows):
+            raise TypeError("rows: expected mappings of columns to values, got others")
         header = list(dict.fromkeys(key for row in rows for key in row))
         _show_table(caption, header, [[row.get(key) for key in header] for row in rows])
 
+    @checked()
     def does_not_apply(self, reason: str) -> None:
         """Record why this experiment has no meaning for this generator, and end the notebook there, without error.
 
@@ -282,6 +311,7 @@ class Results:
         (self.folder / "summary.json").write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
+@checked()
 def progress(label: str) -> Progress:
     """A callable ``(done, total)`` that shows how far a computation is, and leaves nothing in the notebook.
 
@@ -302,6 +332,12 @@ def progress(label: str) -> Progress:
             print(f"\r{text} ", end="\n" if done >= total else "", file=sys.stderr, flush=True)
 
     return show
+
+
+def _check_name(what: str, name: str) -> None:
+    """Raise `ValueError` unless a name is that of a plain file, which never leads out of the folder."""
+    if not name.replace("-", "").replace("_", "").isalnum() or len(name) > _LONGEST_NAME:
+        raise ValueError(f"{what} name {shown(name)}: use letters, digits, - and _ only, {_LONGEST_NAME} at most")
 
 
 def _told(ours: Any) -> Any:

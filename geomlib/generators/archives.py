@@ -23,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from geomlib._arguments import checked
 from geomlib._files import sha256, written_whole
 from geomlib.generators.checkpoints import read_state, state_hash
 from geomlib.generators.packaged import PACKAGED, Packaged, declaration, is_here
@@ -49,6 +50,7 @@ def local_path(entry: Packaged | str, folder: Path | None = None) -> Path:
     return path
 
 
+@checked()
 def packaged_state(entry: Packaged | str, folder: Path | None = None) -> dict[str, Tensor]:
     """The tensors of a packaged network (its name, or its declaration) by name, as kept in the cache folder.
 

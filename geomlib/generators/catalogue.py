@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from geomlib._checks import check_choice, check_device
+from geomlib._arguments import checked
+from geomlib._checks import check_choice, check_device, check_precision, shown
 from geomlib._files import WEIGHTS, sha256
 from geomlib._literals import convert
 from geomlib._state import isolated
@@ -40,6 +41,7 @@ PAPER_OPTIONS: dict[str, dict[str, Any]] = {
 SIMPLE = re.compile(r"(typing\.)?(Optional\[)?(bool|int|float|str)( \| None|\])?")  # types that options are checked for
 
 
+@checked()
 def told(generator: Generator) -> str:
     """What the training of a generator was told of the factors in its outputs: a sentence of its card.
 
@@ -83,6 +85,7 @@ def _factory(value: Any, spec: str, what: str) -> Callable[..., Any]:
     return value  # type: ignore[no-any-return]
 
 
+@checked()
 def source_files(spec: str, weights: str = "", what: str = "generator") -> list[Path]:
     """The files that a generator or distance is made from, besides geomlib's own modules and installed packages.
 
@@ -91,8 +94,7 @@ def source_files(spec: str, weights: str = "", what: str = "generator") -> list[
     Raises:
         FileNotFoundError: a packaged or published generator that is not in the cache.
     """
-    embedded = WEIGHTS / f"{spec}.safetensors"
-    files = [Path(weights)] if weights else [embedded] if embedded.is_file() else []
+    files = [Path(weights)] if weights else [WEIGHTS / f"{spec}.safetensors"] if spec in EMBEDDED else []
     if spec in PUBLISHED and not weights:
         files = [local_path(spec)]
     if spec in PACKAGED and not weights:
@@ -252,6 +254,7 @@ def load_generator(
         torch.Size([2, 3, 64, 64])
     """
     check_device(device)
+    check_precision(dtype)
     if source in EMBEDDED:
         generator = _embedded(source, space, weights, options)
     elif source in PACKAGED:
@@ -272,8 +275,8 @@ def load_generator(
         packaged = [name for name, entry in PACKAGED.items() if entry.architecture]
         names = ", ".join([*EMBEDDED, *packaged, *ANALYTIC, *PUBLISHED])
         raise ValueError(
-            f"generator: expected one of {names} or file.py:factory, got {source!r}; a file of weights is taken, too, "
-            f"by its ending ({', '.join(SUFFIXES)})"
+            f"generator: expected one of {names} or file.py:factory, got {shown(source)}; a file of weights is taken, "
+            f"too, by its ending ({', '.join(SUFFIXES)})"
         )
     generator.spec = {"source": source, **options}
     generator.spec |= ({"space": space} if space else {}) | ({"weights": str(weights)} if weights else {})

@@ -12,7 +12,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from geomlib._checks import check_finite
+from geomlib._arguments import checked
+from geomlib._checks import check_device, check_finite, check_precision
 from geomlib.generators.contents import Content, read_content, select
 from geomlib.generators.envelope import EXPANSION
 
@@ -40,6 +41,7 @@ TELLING_KEYS = {
 _Module = TypeVar("_Module", bound=nn.Module)
 
 
+@checked()
 def read_state(path: str | Path, key: str | tuple[str, ...] = "") -> dict[str, Tensor]:
     """The tensors of a checkpoint by name, on the CPU; nothing in the file is executed.
 
@@ -106,6 +108,8 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], name: str) -> Non
 
 def trained(module: _Module, state: Mapping[str, Tensor], device: str | torch.device, dtype: torch.dtype) -> _Module:
     """A module with the weights of a trained one, in eval mode, its parameters without gradient."""
+    check_device(device)
+    check_precision(dtype)
     module.load_state_dict(state)
     return module.to(device=device, dtype=dtype).eval().requires_grad_(False)
 

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from geomlib._checks import as_count, check_choice, check_matrix
+from geomlib._arguments import checked
+from geomlib._checks import as_count, check_choice, check_device, check_matrix, check_precision
 from geomlib._state import isolated, seeded
 from geomlib.generators.adapters import Adapter, Shape, View, refusal
 from geomlib.generators.architectures.base import OutputRange, to_unit_range
@@ -61,6 +62,7 @@ class Generator:
     spec: dict[str, Any] | None = None  # `load_generator(**spec)` builds it anew; None where it was made by hand
     control_of: dict[str, Any] | None = None  # the `spec` of the generator that this one is a control of
 
+    @checked()
     def __init__(
         self,
         module: Callable[[Tensor], Tensor],
@@ -181,6 +183,8 @@ class Generator:
     @isolated()
     def to(self, device: str | torch.device, dtype: torch.dtype) -> "Generator":
         """This generator on another device or in another precision; a copy where anything has to change."""
+        check_device(device)
+        check_precision(dtype)
         if (torch.device(device), dtype) == (self.device, self.dtype):
             return self
         moved = copy.copy(self)

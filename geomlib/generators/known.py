@@ -4,6 +4,8 @@ import dataclasses
 import json
 from typing import Any, NamedTuple
 
+from geomlib._arguments import checked
+from geomlib._checks import shown
 from geomlib._files import WEIGHTS
 from geomlib.generators.packaged import PACKAGED
 from geomlib.generators.published import PUBLISHED
@@ -29,6 +31,7 @@ SPACES = {
 AUDIO = ("wavegan", "ctgan")
 
 
+@checked()
 def card(name: str) -> dict[str, Any]:
     """What is known of an embedded or packaged network: where it is from, data, training, licence, quality.
 
@@ -37,10 +40,10 @@ def card(name: str) -> dict[str, Any]:
     """
     if name in PACKAGED:
         return dataclasses.asdict(PACKAGED[name])
-    path = WEIGHTS / f"{name}.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"name: no card {path}")
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    cards = {path.stem: path for path in WEIGHTS.glob("*.json")}  # a name never becomes a path
+    if name not in cards:
+        raise FileNotFoundError(f"name: no card of {shown(name)}")
+    content: dict[str, Any] = json.loads(cards[name].read_text(encoding="utf-8"))
     return content
 
 

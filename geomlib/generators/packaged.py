@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from geomlib._arguments import checked
 from geomlib._checks import check_choice
 from geomlib._files import cache_folder
 
@@ -81,6 +82,7 @@ class Packaged:
         """Whether a download runs code of the package: never done without the user's word."""
         return self.archive == "source"
 
+    @checked()
     def path(self, folder: Path | None = None) -> Path:
         """Where the tensors are kept: in the cache folder, or in another."""
         # The hash in the name keeps versions, and another's declaration of the same name, apart.

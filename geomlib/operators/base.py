@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor
 
-from geomlib._checks import check_choice, check_finite, check_matrix
+from geomlib._arguments import checked
+from geomlib._checks import check_choice
 from geomlib._state import isolated
 from geomlib.derivatives.jacobian import PRECISIONS, arithmetic
 from geomlib.derivatives.tiling import Footprint, Tiling, make_tiling
@@ -28,18 +29,16 @@ class Operator(ABC):
     tiling: Tiling
 
     def __init__(self, generator: Generator, z: Tensor, precision: str = "full") -> None:
-        """Check what all have in common; who inherits makes the tiling once it knows what it needs."""
-        check_matrix("z", z[None] if z.ndim == 1 else z, generator.latent_dim)
-        if z.ndim != 1:
-            raise ValueError(f"z: expected one latent ({generator.latent_dim},), got {tuple(z.shape)}")
-        check_finite("z", z)
+        """Note what all have in common; who inherits makes the tiling once it knows what it needs."""
         check_choice("precision", precision, PRECISIONS)
         self.generator, self.precision = generator, precision
         self.z = z.detach().to(generator.device, generator.dtype)
         self.device, self.dtype, self.shape = generator.device, generator.dtype, (len(z), len(z))
 
     def _make_tiling(self, sizes: Footprint, **limits: Any) -> Tiling:
-        """The tiling for what one sample takes (`make_tiling`), once it is sure that it repeats."""
+        """The tiling for what one sample takes (`make_tiling`), once it is sure that it is something and repeats."""
+        if not sizes.output:
+            raise ValueError("generator: expected images or features of at least one value, got none")
         if getattr(self.generator, "deterministic", True):
             check_repeats(self._map, self.z, sizes.random)
         return make_tiling(sizes, len(self.z), self.device, **limits)
@@ -78,15 +77,14 @@ class Operator(ABC):
     def _map(self, z: Tensor) -> Tensor:
         """What is differentiated, at one latent."""
 
+    @checked(shapes={"v": "n"})
     def matvec(self, v: Tensor) -> Tensor:
         """`H v`, `(n,)`."""
         return self.matmat(v[:, None])[:, 0]
 
-    @isolated()
+    @isolated(shapes={"V": "n k"})
     def matmat(self, V: Tensor) -> Tensor:
         """`H V` of several columns, `(n, k)`, in tiles; raises `ValueError` for another shape."""
-        if not V.is_floating_point() or V.ndim != 2 or len(V) != len(self.z):
-            raise ValueError(f"V: expected floating-point columns ({len(self.z)}, k), got {V.dtype} {tuple(V.shape)}")
         return self._products(V.mT.to(self.device, self.dtype)).to(V.device, V.dtype).mT
 
     @isolated()

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from geomlib._arguments import checked
+from geomlib._checks import shown
 from geomlib._state import isolated
 from geomlib.derivatives.jacobian import arithmetic, check_twice_differentiable, difference_step, vjp_rows
 from geomlib.derivatives.tiling import footprint
@@ -24,7 +26,7 @@ class HessianOperator(Operator):
     `objective` is a `Distance`, or takes images `(1, ...)` to one number, for example the activation of a unit.
     """
 
-    @isolated()
+    @isolated(shapes={"z": "n"})
     def __init__(
         self,
         generator: Generator,
@@ -45,6 +47,7 @@ class HessianOperator(Operator):
         else:
             self.tiling = like.tiling
 
+    @checked()
     def at(self, z: Tensor) -> "HessianOperator":
         """The same operator at another latent `(n,)`, with the tile that fits."""
         return HessianOperator(self.generator, z, self.objective, precision=self.precision, like=self)
@@ -59,7 +62,10 @@ class HessianOperator(Operator):
         return lambda image: distance(image, reference)
 
     def _map(self, z: Tensor) -> Tensor:
-        return self._scalar(self.generator(z[None]))
+        value = self._scalar(self.generator(z[None]))
+        if not isinstance(value, Tensor):
+            raise TypeError(f"objective: expected a tensor of one number, got {shown(value)}")
+        return value
 
     @cached_property
     def _graph(self) -> tuple[Tensor, Tensor]:
@@ -83,6 +89,7 @@ class FiniteDifferenceOperator(HessianOperator):
     for a generator with fresh noise in each call.
     """
 
+    @checked()
     def __init__(
         self,
         generator: Generator,
@@ -108,6 +115,7 @@ class FiniteDifferenceOperator(HessianOperator):
         if not self.step > 0:
             raise ValueError(f"relative_step, absolute_step: expected positive numbers, got a step of {self.step:g}")
 
+    @checked()
     def at(self, z: Tensor) -> "FiniteDifferenceOperator":
         """The same operator at another latent `(n,)`; a relative step follows its length."""
         return FiniteDifferenceOperator(

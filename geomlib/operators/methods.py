@@ -18,7 +18,7 @@ METHODS: dict[str, type[PullbackOperator] | type[HessianOperator]] = {
 }
 
 
-@isolated()
+@isolated(shapes={"z": "n"})
 def metric_operator(
     generator: Generator, z: Tensor, distance: Distance, method: str = "pullback", **limits: Any
 ) -> PullbackOperator | HessianOperator:

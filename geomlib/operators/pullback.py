@@ -11,6 +11,7 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
+from geomlib._arguments import checked
 from geomlib._state import isolated
 from geomlib.derivatives.gram import gram
 from geomlib.derivatives.jacobian import Linearisation, arithmetic, vjp_rows
@@ -27,7 +28,7 @@ class PullbackOperator(Operator):
     zero: there this is not the Hessian.
     """
 
-    @isolated()
+    @isolated(shapes={"z": "n"})
     def __init__(
         self,
         generator: Generator,
@@ -57,6 +58,7 @@ class PullbackOperator(Operator):
         if distance.features is None:
             self._check_gradient()
 
+    @checked()
     def at(self, z: Tensor) -> "PullbackOperator":
         """The same operator at another latent `(n,)`, with the tile that fits and the route to `J v` that serves."""
         return PullbackOperator(self.generator, z, self.distance, precision=self.precision, like=self)
@@ -91,6 +93,7 @@ class PullbackOperator(Operator):
     def _jvp(self, rows: Tensor) -> Tensor:
         return self.tiling.run(self.linear.jvp, rows)
 
+    @checked(shapes={"moves": "k m"})
     def inner(self, moves: Tensor) -> Tensor:
         """`(∇²_x d) u` of each move `u` of the image; twice the move in feature space."""
         if self.distance.features is not None:
@@ -132,14 +135,20 @@ class PullbackOperator(Operator):
 
     @isolated()
     def grams(self, sizes: Sequence[int] = ()) -> Tensor:
-        """The matrix of each of several parts of the features, `sizes` of them in turn: `(len(sizes), n, n)`."""
-        n, tile = len(self.z), self.tiling.tile
+        """The matrix of each of several parts of the features, `sizes` of them in turn: `(len(sizes), n, n)`.
+
+        Raises:
+            ValueError: sizes that are not those of the parts.
+        """
+        n, tile, sizes = len(self.z), self.tiling.tile, tuple(sizes)
         basis = torch.eye(n, device=self.device, dtype=self.dtype)
         matrices = torch.zeros(max(1, len(sizes)), n, n, dtype=torch.float64)
         for start in range(0, n, self.tiling.block):
             stop = min(start + self.tiling.block, n)
             kept = [self._jvp(rows) for rows in basis[start:stop].split(tile)]
             moved = kept if self.distance.features is not None else [self.inner(rows) for rows in kept]
+            if sizes and (min(sizes) < 0 or sum(sizes) != kept[0].shape[1]):
+                raise ValueError(f"sizes: expected those of parts of {kept[0].shape[1]} features, got {sizes}")
             edges = [0, *accumulate(sizes or kept[0].shape[1:])]
             parts = [slice(*pair) for pair in pairwise(edges)]
             lefts = [[rows[:, part] for rows in moved] for part in parts]
@@ -155,7 +164,7 @@ class PullbackOperator(Operator):
                     matrix[first:last, start:stop] = matrix[start:stop, first:last].mT
         return matrices if self.distance.features is None else 2 * matrices
 
-    @isolated()
+    @isolated(shapes={"rows": "k n"})
     def columns(self, rows: Tensor) -> Tensor:
         """`J v` of each row `v` `(k, n)`, `(k, m)`, written in place so that nothing is held twice."""
         parts = rows.split(self.tiling.tile)

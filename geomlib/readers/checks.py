@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from geomlib._arguments import checked
 from geomlib.readers.face import FaceReader
 
 FACE = 0.7  # probability from which the landmarks count
@@ -29,6 +30,7 @@ class ReaderChecks:
     shifted: dict[str, float]
 
 
+@checked(shapes={"images": "N 3 64 64"})
 @torch.no_grad()
 def check_face_reader(reader: FaceReader, images: Tensor) -> ReaderChecks:
     """Read `images` `(N, 3, 64, 64)`, their mirror images, and boxes that are moved by one pixel.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from geomlib._arguments import checked
 from geomlib._checks import check_place
 from geomlib.generators.archives import packaged_state
 from geomlib.generators.checkpoints import trained
@@ -90,19 +91,19 @@ class Classifier(nn.Module):
         self._conv_head, self._bn1 = _convolution(inputs, _HEAD), _normalisation(_HEAD)
         self._fc = nn.Linear(_HEAD, _CLASSES)
 
+    @checked(gaps=("images",), shapes={"images": "N 3 H W"})
     def forward(self, images: Tensor) -> Tensor:
         """Logits `(N, 1000)`; raises as `features`."""
         logits: Tensor = self._fc(self.features(images))
         return logits
 
+    @checked(gaps=("images",), shapes={"images": "N 3 H W"})
     def features(self, images: Tensor) -> Tensor:
         """Mean activations `(N, 1280)` of the last layer, all in [0, 6].
 
         Raises:
             ValueError: another shape, precision or device.
         """
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise ValueError(f"images: expected shape (N, 3, H, W), got {tuple(images.shape)}")
         check_place("classifier", images, self._fc.weight)
         if tuple(images.shape[2:]) != (_SIDE, _SIDE):
             images = functional.interpolate(images, size=(_SIDE, _SIDE), mode="bilinear", antialias=True)
@@ -114,6 +115,7 @@ class Classifier(nn.Module):
         x = self._blocks(functional.relu6(self._bn0(self._conv_stem(x))))
         return functional.relu6(self._bn1(self._conv_head(x))).mean((2, 3))
 
+    @checked()
     def log_probability(self, class_index: int) -> Callable[[Tensor], Tensor]:
         """The objective `(1, 3, H, W) -> ()`: the natural logarithm of the probability of a class, at most 0.
 
@@ -137,6 +139,7 @@ class Classifier(nn.Module):
         return objective
 
 
+@checked()
 def load_classifier(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Classifier:
     """The trained classifier `efficientnet-lite0`, in eval mode, its parameters without gradient.
 

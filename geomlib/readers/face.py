@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from geomlib._arguments import checked
 from geomlib._checks import check_place
 from geomlib.generators.archives import packaged_state
 from geomlib.generators.checkpoints import trained
@@ -70,6 +71,7 @@ class FaceReader(nn.Module):
         self.dense6_2 = nn.Linear(256, 4)  # how to move the box, which is not used
         self.dense6_3 = nn.Linear(256, 10)  # five x, then five y
 
+    @checked(gaps=("images",), shapes={"images": "N 3 64 64"})
     def forward(self, images: Tensor, shift: tuple[int, int] = (0, 0)) -> FaceReadings:
         """The readings of `images` `(N, 3, 64, 64)` in [0, 1].
 
@@ -92,14 +94,14 @@ class FaceReader(nn.Module):
         hue = torch.atan2(3**0.5 / 2 * (green - blue), red - (green + blue) / 2)
         return FaceReadings(turned[:, 0], turned[:, 1], mouth, background, probability, landmarks, light, hue)
 
+    @checked(gaps=("images",), shapes={"images": "N 3 64 64"})
     def crop(self, images: Tensor, shift: tuple[int, int] = (0, 0)) -> Tensor:
         """What the network gets of `images`: the box, enlarged to `(N, 3, 48, 48)`, in [0, 1]; raises as `forward`."""
         return _enlarged(self.box(images, shift))
 
+    @checked(gaps=("images",), shapes={"images": "N 3 64 64"})
     def box(self, images: Tensor, shift: tuple[int, int] = (0, 0)) -> Tensor:
         """The part of `images` where the face is, `(N, 3, 46, 46)`; raises as `forward`."""
-        if images.ndim != 4 or tuple(images.shape[1:]) != (3, _SIDE, _SIDE):
-            raise ValueError(f"images: expected shape (N, 3, {_SIDE}, {_SIDE}), got {tuple(images.shape)}")
         check_place("reader", images, self.conv1.weight)
         spans = [[end + by for end in ends] for ends, by in zip((_ROWS, _COLUMNS), shift, strict=True)]
         if any(start < 0 or stop > _SIDE for start, stop in spans):
@@ -111,8 +113,10 @@ class FaceReader(nn.Module):
         (top, bottom), (left, right) = spans
         return images[..., top:bottom, left:right]
 
+    @checked(gaps=("crops",), shapes={"crops": "N 3 48 48"})
     def landmarks(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Probability `(N,)` of a face, and landmarks `(N, 5, 2)`, of `crops` `(N, 3, 48, 48)` in [0, 1]."""
+        check_place("reader", crops, self.conv1.weight, "crops")
         x = (crops * 255 - 127.5) / 128
         x = functional.max_pool2d(self.prelu1(self.conv1(x)), 3, 2, ceil_mode=True)
         x = functional.max_pool2d(self.prelu2(self.conv2(x)), 3, 2, ceil_mode=True)
@@ -127,6 +131,7 @@ def _enlarged(box: Tensor) -> Tensor:
     return functional.interpolate(box, size=(_CROP, _CROP), mode="bilinear", antialias=True)
 
 
+@checked()
 def load_face_reader(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> FaceReader:
     """The trained reader `face-landmarks`, in eval mode, its parameters without gradient.
 

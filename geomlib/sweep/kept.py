@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geomlib._checks import check_matrix
+from geomlib._arguments import checked
 from geomlib._files import METRICS
 from geomlib._progress import Count, Progress
 from geomlib.distances import Distance
@@ -29,6 +29,7 @@ _PARTS = ("matrix", "eigenvalues", "eigenvectors", "noise_floor")
 _TASK = Task(None, "pullback", None, None, "full")
 
 
+@checked(shapes={"latents": "n | P n"})
 def metrics(
     generator: Generator,
     latents: Tensor,
@@ -59,7 +60,6 @@ def metrics(
 
     from geomlib.sweep.store import Layout
 
-    check_matrix("latents", latents, generator.latent_dim)
     basis = rests_on(generator, distance, _TASK)
     folder = Path(place) / _name(generator.name, basis)
     try:

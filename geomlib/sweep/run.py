@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from geomlib._checks import check_finite, check_matrix
+from geomlib._arguments import checked
 from geomlib._progress import Count, Progress
 from geomlib.distances import Distance
 from geomlib.generators import Generator
@@ -36,6 +36,7 @@ class Status:
     bytes: int
 
 
+@checked(shapes={"latents": "P n"})
 def run(
     generator: Generator,
     latents: Tensor,
@@ -87,10 +88,6 @@ def run(
         OSError: the store cannot be written.
         RuntimeError: a position made its worker hang or die three times, or a client had no worker for five minutes.
     """
-    check_matrix("latents", latents, generator.latent_dim)
-    check_finite("latents", latents)
-    if not len(latents):
-        raise ValueError("latents: expected at least one position, got none")
     first, shards = shard or (0, 1)
     if not 0 <= first < shards:
         raise ValueError(f"shard: expected (index, count) with 0 <= index < count, got {shard}")
@@ -122,6 +119,7 @@ def run(
     return dataset
 
 
+@checked()
 def status(store: str | Path) -> Status:
     """How far a store is, by the states of its positions.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from geomlib._arguments import checked
 from geomlib._checks import check_finite
 from geomlib._progress import Progress
 from geomlib.applications.coordinates import Coordinates
@@ -31,6 +32,7 @@ class Trace:
     distances: Tensor
     latents: Tensor
 
+    @checked()
     def calls(self, backward: int = BACKWARD) -> Tensor:
         """Calls so far `(K,)`, a backward pass counted as `backward` of them: 2 by operations, 0 for forward passes."""
         return self.evaluations + backward * self.backwards

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from geomlib._arguments import checked
 from geomlib._checks import check_choice
 from geomlib.generators.architectures.base import Architecture
 from geomlib.generators.architectures.bigbigan import BigBiGAN
@@ -77,6 +78,7 @@ def config_keys(architecture: str) -> dict[str, str]:
     return {published.get(argument, argument): argument for argument in arguments}
 
 
+@checked()
 def build(architecture: str, **config: Any) -> Architecture:
     """Construct an architecture with random weights, in training mode as any module: `.eval()` is the caller's.
 
