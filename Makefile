@@ -11,7 +11,7 @@ OPTIONS += $(foreach option,$(GENERATOR_OPTIONS),-o '$(option)')
 TEST_THREADS ?= 1
 TEST_PROCESSES ?= 2
 
-.PHONY: help book check-book pdf run evidence check test fuzz audit lint networks clean
+.PHONY: help book check-book pdf run evidence check test fuzz audit dist lint networks clean
 
 # tests of the core and the machine that need no network of others, no notebook and no book
 QUICK := $(patsubst %,tests/test_%.py,architecture eigen homogeneity memory metric operators parameters paths results \
@@ -27,6 +27,7 @@ help:  ## show this
 	@echo "make check                     lint, types, spelling and the quick tests: a minute"
 	@echo "make fuzz                      100,000 damaged and hostile inputs for every reader: an hour"
 	@echo "make audit                     ask for known faults of the pinned packages"
+	@echo "make dist                      the archives of a release in dist/, tried in an environment of their own"
 	@echo "make lint                      lint, types and spelling"
 	@echo "make networks                  bring networks that others trained (book and test do that, too)"
 	@echo "make clean                     remove environment, results and built book"
@@ -79,8 +80,16 @@ audit:
 	test -x build/audit/bin/pip-audit || ($(PYTHON) -m venv build/audit && build/audit/bin/pip install --quiet pip-audit==2.10.1)
 	build/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
+# From a clean checkout, so that what is packed is what is tagged.
+dist: lint
+	@test -z "$$(git status --porcelain)" || (echo "make: commit first, then pack: git status is not clean"; exit 2)
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	DIST=dist OMP_NUM_THREADS=$(TEST_THREADS) $(BIN)/pytest -q tests/test_release.py
+	@cd dist && sha256sum * && cd .. && echo "dist/ holds a release; CONTRIBUTING.md says how to tag it"
+
 clean:
-	rm -rf .venv _build results book/executed book/_static/live/made .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf dist .venv _build results book/executed book/_static/live/made .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
 $(READY): requirements.txt constraints.txt pyproject.toml examples/packages.txt
 	@echo "make: installing the pinned requirements into .venv (a few minutes the first time)"

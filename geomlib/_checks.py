@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Collection
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # torch takes seconds to import, and those who check a word do not need it
@@ -13,6 +14,7 @@ _LONGEST = 60  # letters of a value that an error shows
 
 def shown(value: object) -> str:
     """A value as an error shows it, in one line: what is short by itself, all else by its kind."""
+    value = str(value) if isinstance(value, PurePath) else value
     if not isinstance(value, bool | int | float | str | bytes | None):
         return f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
     text = repr(value)
@@ -80,6 +82,14 @@ def check_matrix(name: str, value: "Tensor", columns: int) -> None:
         raise TypeError(f"{name}: expected a floating-point tensor, got {value.dtype}")
     if value.ndim != 2 or value.shape[1] != columns:
         raise ValueError(f"{name}: expected shape (B, {columns}), got {tuple(value.shape)}")
+
+
+def check_returned(name: str, value: object) -> None:
+    """Raise `TypeError` unless what the caller's function `name` returned is a tensor."""
+    from torch import Tensor
+
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name}: expected a function that returns a tensor, got {shown(value)} from it")
 
 
 def check_place(what: str, value: "Tensor", like: "Tensor", name: str = "images") -> None:

@@ -36,6 +36,13 @@ def writable(folder: Path) -> None:
         raise OSError(f"cannot write {folder}: {nearest} is no folder that can be written")
 
 
+def writable_file(path: Path) -> None:
+    """Raise `OSError` unless a file could be written there now; nothing is."""
+    writable(path.parent)
+    if not path.parent.is_dir() or (path.exists() and not (path.is_file() and os.access(path, os.W_OK))):
+        raise OSError(f"cannot write {path}: it is no file, or in no folder")
+
+
 def name_beside(path: Path) -> Path:
     """A free name beside `path` for what shall take its place; what processes that were killed left there goes.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from geomlib._arguments import checked
 from geomlib._literals import assignments, read_options
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def common(debug: Annotated[bool, typer.Option("--debug", help="Show the traceba
 
 
 @app.command("list")
+@checked()
 def list_generators() -> None:
     """List the generators of the catalogue: what is known of each, and whether its weights are here.
 
@@ -81,6 +83,7 @@ def list_generators() -> None:
 
 
 @app.command()
+@checked()
 def fetch(
     names: Annotated[
         list[str],
@@ -158,6 +161,7 @@ def _agreed(entries: "list[Packaged]") -> bool:
 
 
 @app.command()
+@checked()
 def new(
     path: Annotated[Path, typer.Argument(help="File to write, as my_gan.py; its factory has the same name.")],
 ) -> None:
@@ -174,6 +178,7 @@ def new(
 
 
 @app.command()
+@checked()
 def check(
     spec: Spec,
     space: Space = "",
@@ -203,6 +208,7 @@ def check(
 
 
 @app.command()
+@checked()
 def metric(
     spec: Spec,
     space: Space = "",
@@ -224,12 +230,15 @@ def metric(
     - `geomlib metric examples/my_gan.py:my_gan --distance mse --positions 50 --out my_metric.safetensors`
     """
     import geomlib
+    from geomlib._files import writable_file
     from geomlib.findings.results import progress
 
     if positions < 1:
         raise ValueError(f"positions: expected a positive integer, got {positions}")
     if out and not out.parent.is_dir():
         raise FileNotFoundError(f"out: no folder {out.parent}")
+    if out:
+        writable_file(out)
     network = geomlib.load_generator(spec, space, weights or None, device, **_options(option))
     measure = geomlib.load_distance(distance or network.default_distance, device)
     latents = network.sample(positions, seed)
@@ -251,6 +260,7 @@ def metric(
 
 
 @app.command()
+@checked()
 def compare(
     spec: Spec,
     space: Space = "",
@@ -327,6 +337,7 @@ def compare(
 
 
 @app.command()
+@checked()
 def sweep(
     spec: Spec,
     store: Annotated[Path, typer.Option(help="Folder of the Zarr store; made when missing, gone on with when not.")],
@@ -408,6 +419,7 @@ def _remaining() -> "Progress":
 
 
 @app.command()
+@checked()
 def invert(
     spec: Spec,
     image: Annotated[Path, typer.Argument(help="A picture: PNG, JPEG or what else Pillow reads.")],
@@ -435,6 +447,7 @@ def invert(
 
     import geomlib
     from geomlib import figures
+    from geomlib._files import writable
     from geomlib.applications.inversion import METHODS
     from geomlib.applications.inversion import invert as search
     from geomlib.applications.pictures import read_image
@@ -442,6 +455,7 @@ def invert(
 
     if method not in METHODS:
         raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
+    writable(out)
     network = geomlib.load_generator(spec, space, weights or None, device, **_options(option))
     target, description = read_image(image, network.image_shape)
     print(description)
@@ -488,6 +502,7 @@ def invert(
 
 
 @app.command()
+@checked()
 def run(
     experiments: Annotated[list[str] | None, typer.Argument(help="Names of notebooks; none: list them.")] = None,
     parameter: Annotated[list[str] | None, typer.Option("-p", metavar="NAME=VALUE", help="A parameter.")] = None,
@@ -531,6 +546,7 @@ def run(
 
 
 @app.command()
+@checked()
 def book(
     generator: Generator = "",
     space: Space = "",
@@ -566,6 +582,7 @@ def book(
 
 
 @app.command()
+@checked()
 def check_book(
     place: Annotated[
         Path | None, typer.Argument(metavar="FOLDER", help="A built book; none: the project's _build/html.")
@@ -590,6 +607,7 @@ def check_book(
 
 
 @app.command()
+@checked()
 def course(
     place: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder for the sheets.")],
     chapters: Annotated[list[str] | None, typer.Argument(help="Numbers or names of chapters; none: all.")] = None,
@@ -659,19 +677,28 @@ def _as_interrupt(number: int, frame: object) -> None:
 
 
 def main() -> None:
-    """Entry point: an error is one clear message and exit code 2, its traceback shown only with ``--debug``."""
+    """Entry point: an error is one clear line and exit code 2, its traceback shown only with ``--debug``."""
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        app()
+        sys.exit(app(standalone_mode=False) or 0)
+    except typer.Abort:
+        sys.exit(1)
     except Exception as error:  # whatever a stranger's code or file leads to
         if "--debug" in sys.argv:
             raise
-        print(f"geomlib: {_told(error)}", file=sys.stderr)
+        if "NoArgs" in type(error).__name__:  # nothing was asked: the help says what can be
+            error.show()  # type: ignore[attr-defined]
+        else:
+            print(f"geomlib: {' '.join(_told(error).splitlines())}", file=sys.stderr)
         sys.exit(2)
 
 
 def _told(error: Exception) -> str:
     """An error of geomlib in its own words; of any other code in one line, with its kind and its place."""
+    if hasattr(error, "format_message"):  # words that the command line itself does not understand
+        context = getattr(error, "ctx", None)
+        where = " ".join(filter(None, ["geomlib", context and context.parent and context.info_name, "--help"]))
+        return f"{error.format_message().rstrip('.')}; see {where}"
     own = isinstance(error, EXPECTED) and type(error) not in (RuntimeError, NotImplementedError)
     if "torch" not in sys.modules:  # nothing of a network was touched
         return str(error) if own else f"{type(error).__name__}: {error}"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from geomlib._arguments import checked
-from geomlib._checks import as_count
+from geomlib._checks import as_count, check_returned
 from geomlib._progress import Progress
 from geomlib._state import seeded
 from geomlib.metric import Metric
@@ -313,7 +313,7 @@ def bootstrap_interval(
             `count` below one.
     """
     size = values.shape[0] if values.ndim else 0
-    if size < 2:
+    if size < 2 or not values.numel():
         raise ValueError(f"values: expected at least two positions, got shape {tuple(values.shape)}")
     if pairs and values.shape != (size, size):
         raise ValueError(f"values: expected a matrix of pairs (P, P), got shape {tuple(values.shape)}")
@@ -327,7 +327,9 @@ def bootstrap_interval(
         while pairs and (places == places[0]).all():
             places = torch.randint(size, (size,), generator=random)
         drawn = values[places[:, None], places][places[:, None] != places] if pairs else values[places]
-        draws.append(statistic(drawn).detach().to("cpu", torch.float64))
+        drawn = statistic(drawn)
+        check_returned("statistic", drawn)
+        draws.append(drawn.detach().to("cpu", torch.float64))
     low, high = _central(draws, level)
     return low, high
 

@@ -8,8 +8,10 @@ or a result without NaN.  No input is changed, and after an error nothing is lef
 import importlib
 import inspect
 import os
+import pickle
 import re
 import shutil
+import sys
 import traceback
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -20,11 +22,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import typer.main
 from conftest import ROOT
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from nbformat import v4
+from PIL import Image
 from torch import Tensor, nn
 
 import geomlib
+from geomlib import cli
 from geomlib import figures as draw
 from geomlib.applications.coordinates import standard
 from geomlib.applications.inversion import Trace
@@ -78,6 +85,10 @@ CODES = {"kind": torch.tensor([[0.0, 1.0]])}
 def read(images: Tensor) -> Mapping[str, Tensor]:
     """A code of two numbers for each image."""
     return {"mean": images.flatten(1)[:, :2]}
+
+
+def mean(values: Tensor) -> Tensor:
+    return values.double().mean(0)
 
 
 def score(latents: Tensor) -> Tensor:
@@ -176,7 +187,7 @@ CALLS: dict[str, Callable[[], dict[str, Any]]] = {
     "homogeneity.overlap_null": lambda: {"n": 3, "k": 2, "seed": 0, "count": 4, "level": 0.5},
     "homogeneity.off_diagonal": lambda: {"matrix": SYMMETRIC},
     "homogeneity.bootstrap_interval": lambda: {
-        "statistic": torch.mean, "values": torch.rand(5), "seed": 0, "count": 4, "level": 0.5, "pairs": False,
+        "statistic": mean, "values": torch.rand(5), "seed": 0, "count": 4, "level": 0.5, "pairs": False,
     },
     "layers.captured": lambda: {"network": G.module, "names": ["0"]},
     "layers.layer_names": lambda: {"generator": G},
@@ -277,8 +288,8 @@ CALLS: dict[str, Callable[[], dict[str, Any]]] = {
         "verify": False, "retry_failed": False, "timeout": None, "progress": None,
     },
     "sweep.status": lambda: {"store": "no-store.zarr"},
-    "findings.Interval.bootstrap": lambda: {"statistic": torch.mean, "values": torch.rand(5), "seed": 0},
-    "findings.Interval.several": lambda: {"statistic": lambda v: v.mean(0), "values": torch.rand(5, 2), "seed": 0},
+    "findings.Interval.bootstrap": lambda: {"statistic": mean, "values": torch.rand(5), "seed": 0},
+    "findings.Interval.several": lambda: {"statistic": mean, "values": torch.rand(5, 2), "seed": 0},
     "findings.Interval.apart_from": lambda: {"self": Interval(1.0, 0.5, 2.0), "others": [Interval(0.0, -1.0, 1.0)]},
     "findings.Results": lambda: {"folder": "results"},
     "findings.Results.figure": lambda: {
@@ -419,6 +430,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # What is public and is in no table.
 BY_HAND = {
     "findings.Results.does_not_apply": "ends a notebook by an exception of its own, always",
+    "operators.Operator": "abstract",
     "operators.Operator.at": "abstract; the table holds each that there is",
     "readers.Classifier": "takes no argument",
     "readers.FaceReader": "takes no argument",
@@ -535,7 +547,7 @@ REALS = (-1.0, 0.0, 1e308, float("inf"), -float("inf"), float("nan"), 2**2000, "
 
 def bad_values(value: Any, hint: Any) -> Iterator[Any]:
     """What is wrong, or may be, in the place of a value whose annotation is `hint`."""
-    kinds = {one for part in (typing.get_args(hint) or (hint,)) for one in (part, typing.get_origin(part))}
+    kinds = [one for part in (typing.get_args(hint) or (hint,)) for one in (part, typing.get_origin(part))]
     yield from WRONG
     if Tensor in kinds and isinstance(value, Tensor):
         yield from bad_tensors(value)
@@ -644,14 +656,127 @@ def outcome(name: str, argument: str, arguments: dict[str, Any]) -> str:
     return ""
 
 
+def hint_of(parameters: Mapping[str, inspect.Parameter], argument: str) -> Any:
+    return parameters[argument].annotation if argument in parameters else Any
+
+
 @pytest.mark.parametrize("name", CALLS)
 def test_wrong_arguments_are_refused_by_name(name: str) -> None:
     (PLACE / "words.txt").write_text("no weights")
     os.mkfifo(PLACE / "pipe")
-    hints = typing.get_type_hints(API[name].__init__ if inspect.isclass(API[name]) else API[name])
-    faults = []
+    parameters, faults = inspect.signature(API[name]).parameters, list[str]()
     for argument, value in CALLS[name]().items():
         if argument != "self":
-            faults += [fault(name, argument, bad) for bad in bad_values(value, hints.get(argument, Any))]
+            faults += [fault(name, argument, bad) for bad in bad_values(value, hint_of(parameters, argument))]
+    faults = [one for one in faults if one]
+    assert not faults, "\n" + "\n".join(faults)
+
+
+SHAPES = st.lists(st.integers(0, 4), max_size=4)
+KINDS = st.sampled_from([torch.float64, torch.float32, torch.float16, torch.int64, torch.bool])
+NUMBERS = st.sampled_from([0.0, 1.0, -1.0, 1e-300, 1e30, -1e300, float("nan"), float("inf")])
+QUICK = [
+    (name, argument)
+    for name, made in CALLS.items()
+    if name.partition(".")[0] in ("spectrum", "homogeneity", "paths", "geodesics", "riemannian", "coordinates", "eigen")
+    or name in ("directions.strength", "directions.energy_rank", "factors.gap", "metric.metric_tensor")
+    for argument, value in made().items()
+    if isinstance(value, Tensor)
+]
+
+
+@settings(max_examples=400, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(QUICK), SHAPES, KINDS, NUMBERS, st.integers(0, 3))
+def test_any_tensor_is_met_with_a_result_or_an_error_of_its_name(
+    call: tuple[str, str], shape: list[int], kind: torch.dtype, number: float, seed: int
+) -> None:
+    value = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    if value.numel() and not seed:
+        value.view(-1)[0] = number
+    assert not fault(*call, value.to(kind))
+
+
+# By command, words that are right: the arguments, and the options that a call needs.
+COMMANDS: dict[str, list[str]] = {
+    "list": [],
+    "fetch": ["shapes-dcgan"],
+    "new": ["my_gan.py"],
+    "check": ["torus"],
+    "metric": ["torus", "--positions", "2"],
+    "compare": ["no such"],
+    "sweep": ["torus", "--store", "store.zarr", "--positions", "1"],
+    "invert": ["shapes-dcgan", "picture.png", "--out", "found", "--distance", "mse", "--budget", "20"],
+    "run": ["no such"],
+    "book": ["--generator", "no such"],
+    "check-book": ["no such"],
+    "course": ["class", "no such"],
+}
+COMMAND = typer.main.get_command(cli.app)
+FUNCTIONS = {one.name or one.callback.__name__.replace("_", "-"): one.callback for one in cli.app.registered_commands}
+PATHS = ("", "no/such/file", "\0", "a\nb", "/dev/null", "/", "words.txt", "words.pt", "hostile.pt", "pipe", "é" * 200)
+TEXTS = ("no such", "../../etc/passwd", "\ud800", "a\nb", "x" * 5000, "<b>&", "-1", "a=b", "words.txt", "hostile.pt:f")
+WORDS_OF = {
+    int: ("", "x", "1.5", "nan", "-1", "0", "9" * 30, "1e3"),
+    float: ("", "x", "nan", "-1", "inf", "1e999"),
+    Path: PATHS,
+    str: TEXTS,
+}
+
+
+def files() -> None:
+    """What may lie in a working folder: a picture, words, a file that names code, a pipe."""
+    Image.new("RGB", (8, 8), "red").save("picture.png")
+    Path("words.txt").write_text("no weights")
+    Path("words.pt").write_text("no weights")
+    Path("hostile.pt").write_bytes(pickle.dumps(Hostile()))
+    os.mkfifo("pipe")
+
+
+class Hostile:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, ("ran",)
+
+
+def met(words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """What is wrong with how the command line meets words; "" for nothing."""
+    kept = {*Path().rglob("*")}
+    monkeypatch.setattr(sys, "argv", ["geomlib", *words])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    left, said = {*Path().rglob("*")} - kept, capsys.readouterr().err
+    for path in sorted(left, reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    found = []
+    if caught.value.code not in (0, None, 2):
+        found.append(f"ends with {caught.value.code}")
+    if caught.value.code == 2 and (left or len(said.splitlines()) != 1 or not said.startswith("geomlib: ")):
+        found.append(f"left {sorted(map(str, left))}, said {said[:300]!r}")
+    if "Traceback" in said or (caught.value.code == 2 and re.match(r"geomlib: \w*Error: ", said)):
+        found.append(f"said {said[:300]!r}")
+    return f"{ascii(words)[:200]}: {'; '.join(found)}" if found else ""
+
+
+def test_every_command_is_in_the_table() -> None:
+    assert set(COMMANDS) == set(COMMAND.commands)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_wrong_words_are_refused_in_one_line(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files()
+    right, hints, faults = COMMANDS[name], typing.get_type_hints(FUNCTIONS[name]), []
+    arguments = [one.name for one in COMMAND.commands[name].params if one.param_type_name == "argument"]
+    for one in COMMAND.commands[name].params:
+        kinds = str(hints.get(one.name, bool))
+        for word in next((words for kind, words in WORDS_OF.items() if kind.__name__ in kinds), ()):
+            if one.name in arguments:
+                place = arguments.index(one.name)
+                words = [*right[:place], word, *right[place + 1 :]]
+            else:
+                words = [*right, one.opts[0], word]
+            faults.append(met([name, *words], capsys, monkeypatch))
+    for more in (["--no-such"], ["-o"], ["--seed"], ["a", "b", "c"]):
+        faults.append(met([name, *right, *more], capsys, monkeypatch))
     faults = [one for one in faults if one]
     assert not faults, "\n" + "\n".join(faults)

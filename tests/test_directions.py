@@ -354,7 +354,7 @@ def test_files_that_hold_no_axes_are_refused(tmp_path: Path) -> None:
         load("a.pt", torch.ones(3, 5))
     with pytest.raises(ValueError, match=r"found 'x' \(2, 6\), 'y' \(6, 4\): name one by key"):
         load("b.pt", {"x": torch.ones(2, 6), "y": torch.ones(6, 4)})
-    with pytest.raises(ValueError, match="found nothing"):
+    with pytest.raises(ValueError, match="key: expected one of 'x'"):
         load("c.pt", {"x": torch.ones(2, 6)}, key="z")
     with pytest.raises(ValueError, match="stored: expected 'rows' or 'columns': 'axes' in d.pt is square"):
         load("d.pt", torch.ones(6, 6))
@@ -389,7 +389,7 @@ def test_wrong_arguments_are_named(linear: geomlib.Generator) -> None:
         directions.ganspace(linear, "nine", 2, latents=linear.sample(9, seed=0))
     with pytest.raises(ValueError, match="latents: expected at least two, got 1"):
         directions.ganspace(linear, "", 2, latents=linear.sample(1, seed=0))
-    with pytest.raises(ValueError, match="z: expected one latent"):
+    with pytest.raises(ValueError, match=r"z: expected shape \(5,\)"):
         directions.local_basis(linear, z, "", 2)
     constant = geomlib.Generator(lambda z: torch.ones_like(z), 5, output_range=None)
     with pytest.raises(ValueError, match="activations of the output do not vary"):

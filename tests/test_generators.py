@@ -145,7 +145,7 @@ def test_a_callable_that_holds_a_module_in_training_mode_is_refused() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"module": 3, "latent_dim": 4}, TypeError, "module: expected an nn.Module"),
+        ({"module": 3, "latent_dim": 4}, TypeError, "module: expected a function"),
         ({"module": LINEAR, "latent_dim": 0}, ValueError, "latent_dim: expected a positive integer, got 0"),
         ({"module": LINEAR, "latent_dim": 4, "output_range": (1, -1)}, ValueError, "output_range: expected"),
     ],

@@ -441,7 +441,7 @@ def test_errors() -> None:
             call()
     with pytest.raises(ValueError, match="curve: expected at least two latents, got 1"):
         geodesics.length(SPHERE, curve[:1], MSE)
-    with pytest.raises(ValueError, match=r"curve: expected shape \(B, 2\)"):
+    with pytest.raises(ValueError, match=r"curve: expected shape \(S, 2\)"):
         geodesics.length(SPHERE, torch.zeros(4, 3), MSE)
     with pytest.raises(ValueError, match="points: expected at least two"):
         geodesics.straight(A, B, 1)

@@ -219,7 +219,7 @@ def test_the_null_has_the_known_spread() -> None:
 
 def test_wrong_arguments_are_named() -> None:
     eye = torch.eye(4)
-    with pytest.raises(ValueError, match="U, V: expected the same shape"):
+    with pytest.raises(ValueError, match=r"V: expected shape \(..., 4, 1\), as of U"):
         homogeneity.subspace_overlap(eye[:, :1], eye[:, :2])
     with pytest.raises(ValueError, match="V: expected orthonormal columns, got products that are wrong by 3"):
         homogeneity.subspace_overlap(eye, 2 * eye)

@@ -95,7 +95,7 @@ def test_what_counts_as_a_layer() -> None:
     assert not constant.matrix.any()
     with pytest.raises(ValueError, match="names: expected one of 'last', 'constant', got 'twice'"):
         layer_metrics(G, torch.ones(4), ["twice"])
-    with pytest.raises(ValueError, match="names, z: expected at least one layer"):
+    with pytest.raises(ValueError, match="names: expected at least one layer"):
         layer_metrics(G, torch.ones(4), [])
     plain = geomlib.load_generator("sphere")
     with pytest.raises(TypeError, match="expected one with an nn.Module"):

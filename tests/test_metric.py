@@ -191,7 +191,7 @@ def test_nothing_is_changed_and_progress_is_told() -> None:
 def test_bad_input_is_named() -> None:
     G, mse = generator(0), geomlib.load_distance("mse")
     z = G.sample(1, seed=0)[0]
-    with pytest.raises(ValueError, match=r"z: expected shape \(B, 6\), got \(1, 5\)"):
+    with pytest.raises(ValueError, match=r"z: expected shape \(6,\) or \(P, 6\), got \(5,\)"):
         geomlib.metric_tensor(G, z[:5], mse)
     with pytest.raises(ValueError, match="method: expected one of 'pullback', 'backward', 'forward', got 'exact'"):
         geomlib.metric_tensor(G, z, mse, "exact")

@@ -16,9 +16,16 @@ class Evolution:
     """One search for a minimum from each row of `starts` `(R, k)`, silent, without files, each with its own `seeds`."""
 
     def __init__(self, starts: Tensor, sigma: float, seeds: Sequence[Seed], population: int = 0) -> None:
-        """`sigma` is the first deviation; `population=0` is pycma's `4 + ⌊3 ln k⌋`."""
+        """`sigma` is the first deviation; `population=0` is pycma's `4 + ⌊3 ln k⌋`.
+
+        Raises:
+            ValueError: a negative seed.
+        """
         import cma
 
+        for seed in np.hstack(seeds):
+            if seed < 0:
+                raise ValueError(f"seed: expected an integer of 0 or more, got {seed}")
         # nan: pycma's own seed is that of numpy's global random numbers
         options = {"verbose": -9, "verb_log": 0, "seed": math.nan} | ({"popsize": population} if population else {})
         self._searches = [

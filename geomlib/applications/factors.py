@@ -35,7 +35,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from geomlib._arguments import checked
-from geomlib._checks import as_count, check_finite
+from geomlib._checks import as_count, check_finite, shown
 from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.generators.interface import Generator
@@ -327,13 +327,17 @@ def read_outputs(
     """What is read of the outputs of all latents, by name, in float64 on the CPU.
 
     Raises:
+        TypeError: what is read is no mapping of tensors.
         FloatingPointError: an output that is not finite.
     """
     readings = []
     for part in latents.split(_BATCH):
         outputs = generator(part)
         check_finite(f"outputs of {generator.name}", outputs)
-        readings.append(read(outputs))
+        reading = read(outputs)
+        if not isinstance(reading, Mapping) or not all(isinstance(one, Tensor) for one in reading.values()):
+            raise TypeError(f"read: expected a function to a mapping of tensors, got {shown(reading)} from it")
+        readings.append(reading)
     return {name: torch.cat([reading[name] for reading in readings]).cpu().double() for name in readings[0]}
 
 
@@ -422,9 +426,10 @@ def gap(importance: Tensor) -> Tensor:
 
 
 def _known_factors(importance: Tensor) -> Tensor:
-    if importance.ndim < 2 or importance.isinf().any():
-        what = f"{tuple(importance.shape)} with{'' if importance.isinf().any() else 'out'} infinite numbers"
-        raise ValueError(f"importance: expected finite numbers (..., m, F), got {what}")
+    if importance.ndim < 2:
+        raise ValueError(f"importance: expected shape (..., m, F), got {tuple(importance.shape)}")
+    if importance.isinf().any():
+        raise ValueError("importance: expected finite numbers or NaN, got infinite ones")
     known = ~importance.isnan().flatten(0, -2).any(0)
     importance = importance[..., known].double()
     if min(importance.shape[-2:]) < 2 or (importance < 0).any():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from geomlib._checks import as_count, check_choice, check_finite
+from geomlib._checks import as_count, check_choice, check_finite, check_returned
 from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.applications.coordinates import Coordinates
@@ -93,7 +93,9 @@ def maximise(
         points = evolution.ask()
         latents = (origin + coordinates.latents(points)).to(starts)
         with torch.no_grad():
-            values = score(latents) if start.ndim == 2 else score(latents[0])[None]
+            values = score(latents if start.ndim == 2 else latents[0])
+        check_returned("score", values)
+        values = values if start.ndim == 2 else values[None]
         if values.shape != latents.shape[:2]:
             raise ValueError(
                 f"score: expected one number a latent, {tuple(latents.shape[:2])}, got {tuple(values.shape)}"

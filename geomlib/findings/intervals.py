@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from geomlib._arguments import checked
+from geomlib._checks import check_returned
 from geomlib.homogeneity import bootstrap_interval
 
 
@@ -23,16 +24,28 @@ class Interval(NamedTuple):
         cls, statistic: Callable[[Tensor], Tensor], values: Tensor, *, seed: int, **options: Any
     ) -> "Interval":
         """A statistic with its bootstrap interval over the rows of `values`; see `bootstrap_interval`."""
-        return cls.several(lambda rows: statistic(rows)[None], values, seed=seed, **options)[0]
+
+        def one(rows: Tensor) -> Tensor:
+            value = statistic(rows)
+            check_returned("statistic", value)
+            return value[None]
+
+        return cls.several(one, values, seed=seed, **options)[0]
 
     @classmethod
     @checked(gaps=("values",))
     def several(
         cls, statistic: Callable[[Tensor], Tensor], values: Tensor, *, seed: int, **options: Any
     ) -> list["Interval"]:
-        """One interval for each entry of a statistic `(k,)`, all from the same resamples."""
+        """One interval for each entry of a statistic `(k,)`, all from the same resamples.
+
+        Raises:
+            ValueError: a statistic of another shape; and as `bootstrap_interval`.
+        """
         kept = values[~torch.eye(len(values), dtype=torch.bool)] if options.get("pairs") else values
         ends = bootstrap_interval(statistic, values, seed=seed, **options)
+        if ends[0].ndim != 1:
+            raise ValueError(f"statistic: expected a function to shape (k,), got {tuple(ends[0].shape)} from it")
         return [cls(*map(float, entry)) for entry in zip(statistic(kept), *ends, strict=True)]
 
     @checked()

@@ -112,7 +112,7 @@ class Results:
         (self.folder / f"{name}.csv").write_text(data.to_csv(rows), encoding="utf-8", newline="\n")
         return {"data": "data (CSV)" if step == 1 else f"data (CSV, one row in {step})"}
 
-    @checked()
+    @checked(gaps=("waveform",))
     def audio(self, name: str, waveform: Any, rate: int, *, caption: str) -> None:
         """Save a waveform `(L,)` in [-1, 1] as ``<name>.wav``, 16 bits, and show a player with its caption.
 

@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from geomlib._arguments import checked
+from geomlib._checks import as_count, as_index
 from geomlib._progress import Count, Progress
 from geomlib.distances import Distance
 from geomlib.generators import Generator
@@ -95,6 +96,9 @@ def run(
         raise ValueError("timeout: needs a client, whose worker can be started anew")
     if client is not None and not (generator.spec and distance.spec):
         raise ValueError("client: workers build generator and distance from their specs; load both by name or factory")
+    if top is not None:
+        as_index("top", top, generator.latent_dim + 1)
+        as_count("top", top)
     pairs = generator.latent_dim if top is None else top
     layout = Layout(len(latents), generator.latent_dim, pairs, top is not None, matrix)
     task = Task(top, method, tile, memory, precision)
