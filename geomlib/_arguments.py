@@ -149,6 +149,8 @@ def kind_of(hint: Any, scope: Mapping[str, Any]) -> Kind | None:
             hint = eval(hint, dict(scope))  # a forward reference, written in the package itself
         except NameError:
             return None
+    if typing.get_origin(hint) is typing.Annotated:
+        hint = typing.get_args(hint)[0]
     if hint is Any:
         return None
     if hint in (None, types.NoneType):
@@ -226,12 +228,14 @@ def _is_sequence(value: object, origin: type) -> bool:
 
 
 def _is_path(value: str | Path) -> bool:
-    """Whether a system can have a file of this name, and an error can show it."""
+    """Whether a system can have a file of this name, and an error can show it in one line."""
+    text = str(value)
     try:
         parts = [os.fsencode(part) for part in Path(value).parts]
     except UnicodeEncodeError:
         return False
-    return str(value).isprintable() and max(map(len, parts), default=0) <= _LONGEST_NAME
+    one_line = "\0" not in text and text.splitlines() in ([text], [])
+    return one_line and max(map(len, parts), default=0) <= _LONGEST_NAME
 
 
 def _is_truth(value: object) -> bool:

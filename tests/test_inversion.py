@@ -364,5 +364,5 @@ def test_cost_ratio_of_two_searches() -> None:
     assert float(cost_ratio(costs, values, torch.tensor([5, 10]), others + 1)) == 0
     even = values[:, :2]  # of an even number of targets the median lies between: 1.5
     assert float(cost_ratio(costs, even, torch.tensor([5, 10]), torch.tensor([[1.6, 1.6], [1.4, 1.6]]))) == 3
-    with pytest.raises(ValueError, match=r"others: expected shape \(1, 3\), as of other_costs and values, got \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"others: expected shape \(1, 3\), as of other_costs and values"):
         cost_ratio(costs, values, torch.tensor([5]), others)
