@@ -95,7 +95,9 @@ def _check_shape(name: str, value: "Tensor", pattern: str, sizes: dict[str, tupl
     """Raise unless a shape fits the pattern, whose letters have the `sizes` that other arguments gave them."""
     kind, _, rest = pattern.partition(" ")
     kind, letters = (kind, rest) if kind in _DTYPES else ("", pattern)
-    is_truth, is_real = str(value.dtype) == "torch.bool", value.is_floating_point()
+    import torch
+
+    is_truth, is_real = value.dtype == torch.bool, value.is_floating_point()
     if not {"": is_real, "any": not is_truth, "bool": is_truth}[kind]:
         raise TypeError(f"{name}: expected a {_DTYPES[kind]} tensor, got {value.dtype}")
     choices = [one.split() for one in letters.split("|")]
@@ -123,7 +125,9 @@ def _sizes(letters: list[str], shape: Sequence[int]) -> list[tuple[str, int]]:
 
 
 def _check_tensor(name: str, value: "Tensor", finite: bool) -> None:
-    if value.is_complex() or value.is_quantized or str(value.layout) != "torch.strided":
+    import torch  # here already, where a tensor is
+
+    if value.is_complex() or value.is_quantized or value.layout is not torch.strided:
         raise TypeError(f"{name}: expected a dense tensor of real numbers, got {value.dtype} {value.layout}")
     if value.is_meta:
         raise ValueError(f"{name}: expected a tensor with values, got one on the device meta")

@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 import torch
 import typer.main
-from conftest import ROOT
+from conftest import ROOT, SETUP, write_notebook
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nbformat import v4
@@ -533,6 +533,25 @@ CALLED = {
 }
 
 
+class Hostile:
+    """What would leave a folder if it were unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, ("ran",)
+
+
+FILES = ("words.txt", "words.pt", "empty.safetensors", "hostile.pt", "hostile.npy", "pipe")
+
+
+def write_files(place: Path) -> None:
+    """What may lie in a folder: words, nothing, objects that name code, a pipe that nobody writes to."""
+    for name in FILES[:3]:
+        (place / name).write_text("no weights" if "words" in name else "")
+    (place / "hostile.pt").write_bytes(pickle.dumps({"axes": Hostile()}))
+    np.save(place / "hostile.npy", np.array([Hostile()], dtype=object))
+    os.mkfifo(place / "pipe")
+
+
 class Odd:
     """Of no kind that anything takes."""
 
@@ -560,7 +579,7 @@ def bad_values(value: Any, hint: Any) -> Iterator[Any]:
         yield from WORDS
         yield 3
     if Path in kinds:
-        yield from (Path("no") / "such", Path("/dev/null"), Path("/"), PLACE, PLACE / "words.txt", PLACE / "pipe")
+        yield from (Path("no") / "such", Path("/dev/null"), Path("/"), PLACE, *(PLACE / name for name in FILES))
     if torch.device in kinds:
         yield from ("cuda:99", "meta", "nowhere", 3)
     if torch.dtype in kinds:
@@ -651,6 +670,8 @@ def outcome(name: str, argument: str, arguments: dict[str, Any]) -> str:
             return f"does not name it: {text[:200]}"
         left = {*Path().iterdir()} - kept
         return f"left {left}" if left else ""
+    if Path("ran").exists():
+        return "code of a file ran"
     for path in {*Path().iterdir()} - kept:
         shutil.rmtree(path, ignore_errors=True)
     if name not in NAN and not all(bool(one.isfinite().all()) for one in tensors_in(result) if not one.is_meta):
@@ -659,13 +680,13 @@ def outcome(name: str, argument: str, arguments: dict[str, Any]) -> str:
 
 
 def hint_of(parameters: Mapping[str, inspect.Parameter], argument: str) -> Any:
+    """The annotation of an argument; Any where it has none of its own."""
     return parameters[argument].annotation if argument in parameters else Any
 
 
 @pytest.mark.parametrize("name", CALLS)
 def test_wrong_arguments_are_refused_by_name(name: str) -> None:
-    (PLACE / "words.txt").write_text("no weights")
-    os.mkfifo(PLACE / "pipe")
+    write_files(PLACE)
     parameters, faults = inspect.signature(API[name]).parameters, list[str]()
     for argument, value in CALLS[name]().items():
         if argument != "self":
@@ -726,7 +747,7 @@ COMMANDS: dict[str, list[str]] = {
 }
 COMMAND = typer.main.get_command(cli.app)
 FUNCTIONS = {one.name or one.callback.__name__.replace("_", "-"): one.callback for one in cli.app.registered_commands}
-PATHS = ("", "no/such/file", "\0", "a\nb", "/dev/null", "/", "words.txt", "words.pt", "hostile.pt", "pipe", "é" * 200)
+PATHS = ("", "no/such/file", "\0", "a\nb", "/dev/null", "/", *FILES, "é" * 200)
 TEXTS = ("no such", "../../etc/passwd", "\ud800", "a\nb", "x" * 5000, "<b>&", "-1", "a=b", "words.txt", "hostile.pt:f")
 WORDS_OF = {
     int: ("", "x", "1.5", "nan", "-1", "0", "9" * 30, "1e3"),
@@ -734,20 +755,6 @@ WORDS_OF = {
     Path: PATHS,
     str: TEXTS,
 }
-
-
-def files() -> None:
-    """What may lie in a working folder: a picture, words, a file that names code, a pipe."""
-    Image.new("RGB", (8, 8), "red").save("picture.png")
-    Path("words.txt").write_text("no weights")
-    Path("words.pt").write_text("no weights")
-    Path("hostile.pt").write_bytes(pickle.dumps(Hostile()))
-    os.mkfifo("pipe")
-
-
-class Hostile:
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, ("ran",)
 
 
 def met(words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
@@ -777,7 +784,12 @@ def test_every_command_is_in_the_table() -> None:
 def test_wrong_words_are_refused_in_one_line(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files()
+    write_files(Path())
+    Image.new("RGB", (8, 8), "red").save("picture.png")
+    if name == "run":  # in a project with one experiment
+        Path("notebooks").mkdir()
+        shutil.copyfile(ROOT / "_config.yml", "_config.yml")
+        write_notebook(Path(), "toy", SETUP)
     right, hints, faults = COMMANDS[name], typing.get_type_hints(FUNCTIONS[name]), []
     arguments = [one.name for one in COMMAND.commands[name].params if one.param_type_name == "argument"]
     for one in COMMAND.commands[name].params:
