@@ -49,7 +49,7 @@ def test_every_row_is_shown_and_what_is_missing(tmp_path: Path, monkeypatch: pyt
     )
     assert out.summary["figures"]["record"]["caption"].endswith("recorded on 2026-01-02 with commit 0123456.")
     drawn = (tmp_path / "out" / "record.csv").read_text()
-    assert "sphere, mse: own axes / line" in drawn and "sphere, mse: own axes / arc" in drawn
+    assert "own axes / line" in drawn and "own axes / arc" in drawn
     [(header, [row, missing])] = tables
     assert header[4] == "Arm again" and row[:5] == ["sphere", "mse", "own axes", "judged by ssim", "own axes"]
     assert row[-1] == "contradicted" and missing[:2] == ["torus", "mse"] and missing[-1] == "not run"

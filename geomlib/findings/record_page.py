@@ -57,7 +57,9 @@ def show_record(
             against = {k: as_ratio(gap) if ratios else gap for k, gap in row.judgement.intervals.items()}
             if part in shown:
                 for other, gap in against.items():
-                    label = f"{part['label']}, {part['distance']}: {arm} {'/' if ratios else 'minus'} {other}"
+                    label = f"{arm} {'/' if ratios else 'minus'} {other}"
+                    if len(shown) > 1:
+                        label = f"{part['label']}, {part['distance']}: {label}"
                     panels.setdefault(measure, {})[label] = gap
             each = "; ".join(f"{other}: {gap:{'' if ratios else '+'}.2f}" for other, gap in against.items())
             more = [make(part, arm, measure) for make in extra.values()]
