@@ -18,6 +18,7 @@ from geomlib.findings.recording import Arrays, Recorder, code_of, command_line, 
 HERE = Path(__file__).parent
 RECORD = HERE / "published_settings.json"
 EXPERIMENTS = ("anisotropy", "homogeneity", "shuffled_control")
+PROFILES = ("quick", "paper")
 # Quick ones first.
 NETWORKS: dict[str, dict[str, str]] = {
     "mlp-cats": {"generator": "mlp-cats"},
@@ -36,7 +37,7 @@ LOADED = code_of(Path(__file__), ("findings/controlled.py", "findings/intervals.
 def measure(label: str, distance: str) -> tuple[dict[str, Any], Arrays]:
     """The numbers of each experiment, quick and full."""
     start, found = time.monotonic(), {}
-    for profile in ("quick", "paper"):
+    for profile in PROFILES:
         settings = NETWORKS[label] | {"profile": profile, "distance": distance}
         folders = runner.run(EXPERIMENTS, root=HERE.parent, settings=settings)
         summaries = [json.loads((folder / "summary.json").read_text(encoding="utf-8")) for folder in folders]
@@ -49,7 +50,7 @@ def main() -> None:
     """Run the notebooks of every network that is here."""
     asked = command_line(__doc__, list(NETWORKS))
     distances = {label: "stft" if label.startswith("tones") else "st-lpips-alex" for label in NETWORKS}
-    told = {"experiments": list(EXPERIMENTS), "profiles": ["quick", "paper"], "seed": "the notebooks' own"}
+    told = {"experiments": list(EXPERIMENTS), "profiles": list(PROFILES), "seed": "the notebooks' own"}
     recorder = Recorder(RECORD, list(distances.items()), told)
     makers = {
         (label, distance): lambda label=label, distance=distance: measure(label, distance)
