@@ -59,6 +59,7 @@ evidence: networks
 	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/search.py
 	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/inversion.py
 	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/geodesics.py
+	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/published_settings.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -70,7 +71,7 @@ check: lint
 	OMP_NUM_THREADS=$(TEST_THREADS) $(BIN)/pytest -q -n $(TEST_PROCESSES) $(QUICK)
 
 test: lint networks
-	OMP_NUM_THREADS=$(TEST_THREADS) $(BIN)/pytest -n $(TEST_PROCESSES) --durations=25
+	OMP_NUM_THREADS=$(TEST_THREADS) $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup --durations=25
 
 fuzz: $(READY)
 	FUZZ=100000 OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(TEST_PROCESSES) tests/test_fuzz.py

@@ -69,6 +69,12 @@ def test_bars_and_intervals_have_the_words_of_their_ticks() -> None:
     rows = rows_of(figures.intervals(values, {"share": {"first": 0.1, "second": 0.2}}, "shuffled"))
     assert numbers(rows, "low", "high", **{"y name": "second", "kind": "interval"}) == [(2, 4)]
     assert numbers(rows, "x", **{"y name": "first", "series": "shuffled"}) == [(0.1,)]
+    values["size"] = {"third": (5.0, 4.0, 6.0), "second": (8.0, 7.0, 9.0)}
+    nulls = {name: dict.fromkeys(panel, 0.0) for name, panel in values.items()}
+    rows = rows_of(figures.intervals(values, nulls, "shuffled"))
+    assert numbers(rows, "low", **{"x label": "size", "y name": "second", "kind": "interval"}) == [(7,)]
+    assert numbers(rows, "low", **{"x label": "size", "y name": "third", "kind": "interval"}) == [(4,)]
+    assert not numbers(rows, "low", **{"x label": "share", "y name": "third", "kind": "interval"}), "empty there"
 
 
 def test_error_bars_have_their_ends() -> None:

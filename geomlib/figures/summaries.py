@@ -67,15 +67,22 @@ def bars(values: Mapping[str, Mapping[str, float]], ylabel: str, rotate: bool = 
 def intervals(
     values: Mapping[str, Mapping[str, Sequence[float]]], nulls: Mapping[str, Mapping[str, float]], null: str
 ) -> Figure:
-    """A panel a quantity, a row a key of the inner mappings: value with its interval; a cross for the `null` model."""
-    figure, axes = new_figure(7.0, 1.4 + 0.28 * len(next(iter(values.values()))), 1, len(values), sharey=True)
+    """A panel a quantity, a row a key of the inner mappings: value with its interval; a cross for the `null` model.
+
+    A row that a panel lacks is empty there.
+    """
+    names = list(dict.fromkeys(key for rows in values.values() for key in rows))
+    labels = ["\n".join(wrap(name, 36, break_on_hyphens=False)) for name in names]
+    lines = sum(0.16 * label.count("\n") + 0.28 for label in labels)
+    figure, axes = new_figure(7.0, 1.4 + lines, 1, len(values), sharey=True)
+    heights = dict(zip(names, reversed(range(len(names))), strict=True))
     for axis, (quantity, rows) in zip(axes[0], values.items(), strict=True):
         middle, low, high = np.array(list(rows.values())).T
-        heights = np.arange(len(rows))[::-1]
-        axis.hlines(heights, low, high, lw=2)
-        axis.plot(middle, heights, "o", label="mean and interval")
-        axis.plot(list(nulls[quantity].values()), heights, "x", color="0.4", label=null)
-        axis.set_yticks(heights, list(rows))
-        axis.set_xlabel("\n".join(wrap(quantity, 60 // len(values))))
+        places = [heights[name] for name in rows]
+        axis.hlines(places, low, high, lw=2)
+        axis.plot(middle, places, "o", label="mean and interval")
+        axis.plot([nulls[quantity][name] for name in rows], places, "x", color="0.4", label=null)
+        axis.set_yticks(list(heights.values()), labels)
+        axis.set_xlabel("\n".join(wrap(quantity, 48 // len(values), break_on_hyphens=False)))
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
     return figure
