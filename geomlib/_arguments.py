@@ -110,7 +110,7 @@ def _check_shape(name: str, value: "Tensor", pattern: str, sizes: dict[str, tupl
     words = " or ".join(f"({', '.join(one)}{',' * (len(one) == 1)})" for one in told)
     others = sorted({sizes[key][1] for choice in choices for key in choice if key in sizes} - {""})
     why = f", as of {' and '.join(others)}" if others else ""
-    least = "" if all(value.shape) else ", none of them 0"
+    least = "" if all(value.shape) else ", at least one of each"
     raise ValueError(f"{name}: expected shape {words}{why}{least}, got {tuple(value.shape)}")
 
 
@@ -146,8 +146,11 @@ def _signature(function: Callable[..., object]) -> tuple[list[str], dict[str, Ki
     return names, kinds
 
 
-def kind_of(hint: Any, scope: Mapping[str, Any]) -> Kind | None:
-    """What an annotation asks for; None where it asks for nothing that can be told, as `Any`."""
+def kind_of(hint: Any, scope: Mapping[str, Any], held: bool = False) -> Kind | None:
+    """What an annotation asks for; None where it asks for nothing that can be told, as `Any`.
+
+    A number that is `held` by a list or a mapping may be NaN: there it says that there is no value.
+    """
     if isinstance(hint, str):
         try:
             hint = eval(hint, dict(scope))  # a forward reference, written in the package itself
@@ -163,13 +166,13 @@ def kind_of(hint: Any, scope: Mapping[str, Any]) -> Kind | None:
     if Callable in (hint, origin):
         return Kind(callable, "a function")
     if origin is None and hint in _SIMPLE:
-        return _SIMPLE[hint]
+        return Kind(_is_number, "a number", True) if held and hint is float else _SIMPLE[hint]
     if origin in (typing.Union, types.UnionType):
-        return _either([kind_of(one, scope) for one in inner], inner)
+        return _either([kind_of(one, scope, held) for one in inner], inner)
     if origin is tuple and Ellipsis not in inner:
-        return _tuple([kind_of(one, scope) for one in inner])
+        return _tuple([kind_of(one, scope, True) for one in inner])
     if origin is not None:
-        return _container(origin, [kind_of(one, scope) for one in inner])
+        return _container(origin, [kind_of(one, scope, True) for one in inner])
     if not isinstance(hint, type) or hint is object or hint is inspect.Parameter.empty:
         return None
     if issubclass(hint, Path):
@@ -205,10 +208,10 @@ def _container(origin: Any, inner: Sequence[Kind | None]) -> Kind | None:
     if not isinstance(origin, type):
         return None
     if issubclass(origin, Mapping):
-        key, held = inner or (None, None)
+        held = inner[1] if inner else None  # keys are names, or numbers that serve as such
         return Kind(
-            lambda value: isinstance(value, Mapping) and _all(key, value.keys()) and _all(held, value.values()),
-            f"a mapping of {key.words if key else 'names'}" + (f" to {held.words}" if held else ""),
+            lambda value: isinstance(value, Mapping) and _all(held, value.values()),
+            f"a mapping to {held.words}" if held else "a mapping",
         )
     held = inner[0] if inner else None
     if issubclass(origin, Iterable) and not issubclass(origin, Collection):
@@ -254,12 +257,18 @@ def _is_whole(value: object) -> bool:
 
 
 def _is_real(value: object) -> bool:
+    return _is_number(value) and float(value) == float(value)  # type: ignore[arg-type]
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is a real number, or NaN."""
     if _is_truth(value) or isinstance(value, str | bytes) or not hasattr(value, "__float__"):
         return False
     try:
-        return float(value) == float(value)  # not NaN
+        float(value)
     except (TypeError, ValueError, OverflowError, RuntimeError):  # an array of several, a huge integer
         return False
+    return True
 
 
 def _is_text(value: object) -> bool:

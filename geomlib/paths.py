@@ -30,7 +30,7 @@ def _lengths(steps: Tensor | Sequence[float], like: Tensor) -> Tensor:
     """Steps as a tensor `(S,)`."""
     t = torch.as_tensor(steps).to(like)
     if t.ndim != 1 or not len(t):
-        raise ValueError(f"steps: expected shape (S,), none of them 0, got {tuple(t.shape)}")
+        raise ValueError(f"steps: expected shape (S,), at least one, got {tuple(t.shape)}")
     return t
 
 

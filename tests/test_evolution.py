@@ -209,7 +209,7 @@ def test_wrong_arguments(shapes: geomlib.Generator) -> None:
     def run(score: evolution.Score = hill, begin: Tensor = start, **changed: float) -> evolution.Search:
         return evolution.maximise(score, plain, begin, **({"sigma": 0.5, "generations": 2} | changed))  # type: ignore[arg-type]
 
-    with pytest.raises(ValueError, match=r"start: expected shape \(B, 6\), got \(2, 5\)"):
+    with pytest.raises(ValueError, match=r"start: expected shape \(6,\) or \(R, 6\), as coordinates have"):
         run(begin=start[:, 1:])
     with pytest.raises(TypeError, match="start: expected a floating-point tensor"):
         run(begin=start.long())

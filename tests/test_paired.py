@@ -33,5 +33,5 @@ def test_paired_differences_by_hand() -> None:
 def test_equal_units_do_not_differ_and_unequal_numbers_are_refused() -> None:
     equal = paired_test(torch.ones(4), torch.ones(4), seed=0)
     assert (equal.difference.value, equal.t, equal.p, equal.p_ranks) == (0, 0, 1, 1)
-    with pytest.raises(ValueError, match=r"others: expected as many units as values, \(4,\), got \(3,\)"):
+    with pytest.raises(ValueError, match=r"others: expected shape \(4,\), as of values, got \(3,\)"):
         paired_test(torch.ones(4), torch.ones(3), seed=0)
