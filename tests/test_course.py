@@ -81,6 +81,9 @@ def test_sheets_hold_what_their_readers_may_see(path: Path, names: dict[tuple[st
         assert not re.search(r"^:::|\{[\w:]+\}`", words, re.MULTILINE), "MyST that a notebook viewer does not know"
         assert "### " not in "".join(cell["source"] for cell in made["cells"] if cell["cell_type"] == "code")
     student = texts["student"]
+    assert student.count("**How to work on this.**") == 1
+    assert student.count('print("passes")') == texts["solution"].count('print("passes")') == len(checked(source))
+    assert 'print("passes")' not in texts["grader"], "grading is quiet"
     assert student.count(sheets.HOLE) == len(checked(source))
     secret = [cell["source"] for cell in source["cells"] if "solution" in sheets.tags(cell)]
     code = "\n".join(cell["source"] for cell in source["cells"])
