@@ -22,8 +22,8 @@ class Mark:
 def grade(chapter: Any, submission: Any | None = None) -> list[Mark]:
     """Run a chapter's set-up, the answers of a sheet, and after each answer the chapter's own checks.
 
-    Of the rest of the sheet only code is run that the chapter does not have, such as a function in a cell of its own;
-    if it fails, that is no mistake of the answer.  **This runs the code of whoever wrote the sheet**, with your rights:
+    Of the rest of the sheet only cells are run that the student added, such as a function in a cell of its own; if one
+    fails, that is no mistake of the answer.  **This runs the code of whoever wrote the sheet**, with your rights:
     read it first, or run this in a container.
 
     Args:
@@ -38,8 +38,8 @@ def grade(chapter: Any, submission: Any | None = None) -> list[Mark]:
     written: dict[str, list[tuple[str, bool]]] = {}  # code by exercise, and whether it is an answer
     for label, cell in labelled(submission or chapter):
         answer = "answer" in tags(cell)
-        added = cell["cell_type"] == "code" and not tags(cell) and str(cell["source"]).strip() not in known
-        if answer or added:
+        brought = tags(cell) or "geomlib" in cell["metadata"] or str(cell["source"]).strip() in known
+        if answer or (cell["cell_type"] == "code" and not brought):
             written.setdefault(label, []).append((cell["source"], answer))
     names: dict[str, Any] = {"__name__": "sheet"}
     marks: list[Mark] = []

@@ -123,8 +123,8 @@ def sheet(source: Any, version: str, names: Names, package: str = "") -> Any:
             kept.append("raises-exception")  # "run all" goes on after a check that fails
         if kept:
             new.metadata["tags"] = kept
-        if label and kept and "setup" not in kept:
-            new.metadata["geomlib"] = {"exercise": label}
+        # A cell that has this is of the chapter, and no student's own.
+        new.metadata["geomlib"] = {"exercise": label} if label and kept and "setup" not in kept else {}
         if "hide-input" in tags(cell):  # as JupyterLab and Colab know it
             new.metadata |= {"jupyter": {"source_hidden": True}, "cellView": "form"}
         made.cells.append(new)
