@@ -54,6 +54,29 @@ def test_the_answers_pass_and_what_is_expected_to_be_wrong_fails(path: Path) -> 
         assert not re.match(r"(Name|Syntax|Indentation|NotImplemented)", mark.reason), f"{label}: {what}: {mark.reason}"
 
 
+@pytest.mark.parametrize(
+    ("chapter", "label", "code"),
+    [
+        ("0", "ex-0-1", "return torch.tensor(float(n)), torch.tensor(2.0 * n).sqrt()"),
+        ("1", "ex-1-1", "s = torch.linalg.svdvals(torch.tensor([[a, b], [0.0, c]]))\nreturn s[0], s[1]"),
+        ("2", "ex-2-1", "return torch.tensor([[1 + u**2, u * v], [u * v, 1 + v**2]])"),
+        ("2", "ex-2-1", "return [[1 + u**2, u * v], [u * v, 1 + v**2]]"),
+        ("3", "ex-3-4", "x, y, w = torch.tensor([0]), torch.tensor([1]), torch.tensor([2])"),
+        ("3", "ex-3-4", "x, y, w = 0.0, 0.5, 1.0"),
+        ("5", "ex-5-2", "from scipy import linalg\nreturn linalg.svdvals(linalg.orth(A).T @ linalg.orth(B))"),
+        ("6", "ex-6-1", "return torch.tensor([[1, 0], [0, r**2]])"),
+        ("8", "ex-8-4", "return float((1 + (null >= value).sum()) / (1 + len(null)))"),
+    ],
+)
+def test_a_right_answer_passes_in_single_precision_and_as_plain_numbers(chapter: str, label: str, code: str) -> None:
+    [path] = find(ROOT, [chapter])
+    only, given = (
+        {"cells": [cell for of, cell in sheets.labelled(one) if of == label or "setup" in sheets.tags(cell)]}
+        for one in (sheets.read(path), with_answer(sheets.read(path), label, code))
+    )
+    assert course.grade(only, given) == [course.Mark(label, True)]
+
+
 @every_chapter
 def test_an_empty_sheet_fails_every_check(path: Path, names: dict[tuple[str, str], str]) -> None:
     source = sheets.read(path)
