@@ -97,7 +97,9 @@ def test_a_first_edition_ends_with_the_book_that_is_told_to_end(toy_book: Path, 
     book_process.send_signal(number)
     book_process.wait(30)
     assert not psutil.wait_procs(processes, timeout=10)[1], "all have ended"
-    assert not list(toy_book.glob("_build/*")) and not list(toy_book.glob("results/*/.*"))
+    # Slow machines: an edition that was finished before it was told to end is whole.
+    assert all((place / "index.html").exists() for place in toy_book.glob("_build/[!.]*"))
+    assert not list(toy_book.glob("_build/.*")) and not list(toy_book.glob("results/*/.*"))
 
 
 def test_book_is_built_once_and_a_failing_build_leaves_it(toy_book: Path) -> None:

@@ -1,0 +1,56 @@
+"""A record on a page: its figure and table hold every row, and a ratio is that of the geometric means."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from geomlib.findings import Interval, Results
+from geomlib.findings.record import row_entry
+from geomlib.findings.record_page import as_ratio, show_record
+from geomlib.findings.rules import Row, arms_beaten
+
+MADE = {"date": "2026-01-02", "commit": "0123456789", "code": "x"}
+
+
+def write(path: Path, lengths: dict[str, torch.Tensor]) -> None:
+    logs = {name: values.log()[None] for name, values in lengths.items()}
+    judged = arms_beaten(logs.pop("own"), logs, better="less", units="pairs")
+    row = row_entry(Row("sphere", "z", "mse", "own axes, judged by ssim", judged))
+    part = {"label": "sphere", "distance": "mse", "made": MADE, "rows": [row]}
+    missing = [{"label": "torus", "distance": "mse", "reason": "not run yet"}]
+    path.write_text(json.dumps({"manifest": {}, "missing": missing, "parts": [part]}))
+
+
+def test_a_ratio_is_that_of_geometric_means() -> None:
+    torch.manual_seed(0)
+    lengths = {name: torch.rand(40, dtype=torch.float64) + 1 for name in ("own", "other")}
+    logs = {name: values.log() for name, values in lengths.items()}
+    judged = arms_beaten(logs["own"][None], {"other": logs["other"][None]}, better="less", units="pairs")
+    ratio = as_ratio(judged.intervals["other"])
+    assert ratio.value == pytest.approx(float((logs["own"].mean() - logs["other"].mean()).exp()))
+    assert ratio.low <= ratio.value <= ratio.high
+    assert as_ratio(Interval(0.0, 0.0, 0.0)) == (1, 1, 1)
+
+
+def test_every_row_is_shown_and_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, out = tmp_path / "record.json", Results(tmp_path / "out")
+    show_record(out, str(path), "sphere", caption="c.", title="t")
+    show_record(out, "", "sphere", caption="c.", title="t")
+    assert "record" not in out.summary["figures"], "no record, nothing to show"
+
+    tables: list[tuple[list[str], list[list[object]]]] = []
+    monkeypatch.setattr(Results, "table", lambda self, caption, header, rows: tables.append((header, rows)))
+    torch.manual_seed(0)
+    write(path, {name: torch.rand(40) + at for name, at in (("own", 1), ("line", 3), ("arc", 0.5))})
+    show_record(
+        out, str(path), "torus", ratios=True, caption="c.", title="t", columns={"Arm again": lambda _, arm, __: arm}
+    )
+    assert out.summary["figures"]["record"]["caption"].endswith("recorded on 2026-01-02 with commit 0123456.")
+    drawn = (tmp_path / "out" / "record.csv").read_text()
+    assert "sphere, mse: own axes / line" in drawn and "sphere, mse: own axes / arc" in drawn
+    [(header, [row, missing])] = tables
+    assert header[4] == "Arm again" and row[:5] == ["sphere", "mse", "own axes", "judged by ssim", "own axes"]
+    assert row[-1] == "contradicted" and missing[:2] == ["torus", "mse"] and missing[-1] == "not run"
+    assert len(row) == len(missing) == len(header)
