@@ -45,10 +45,36 @@ def test_the_answers_pass_and_what_is_expected_to_be_wrong_fails(path: Path) -> 
     assert [mark for mark in marks if not mark.passed] == []
     assert [mark.exercise for mark in marks] == checked(source)
     for label, what, code in sheets.wrong_answers(source):
-        only = [cell for of, cell in sheets.labelled(source) if of == label or "setup" in sheets.tags(cell)]
-        [mark] = course.grade({"cells": only}, with_answer(source, label, code))
+        only, given = (
+            {"cells": [cell for of, cell in sheets.labelled(one) if of == label or "setup" in sheets.tags(cell)]}
+            for one in (source, with_answer(source, label, code))
+        )
+        [mark] = course.grade(only, given)
         assert not mark.passed, f"{label}: {what} passes"
         assert not re.match(r"(Name|Syntax|Indentation|NotImplemented)", mark.reason), f"{label}: {what}: {mark.reason}"
+
+
+@pytest.mark.parametrize(
+    ("chapter", "label", "code"),
+    [
+        ("0", "ex-0-1", "return torch.tensor(float(n)), torch.tensor(2.0 * n).sqrt()"),
+        ("1", "ex-1-1", "s = torch.linalg.svdvals(torch.tensor([[a, b], [0.0, c]]))\nreturn s[0], s[1]"),
+        ("2", "ex-2-1", "return torch.tensor([[1 + u**2, u * v], [u * v, 1 + v**2]])"),
+        ("2", "ex-2-1", "return [[1 + u**2, u * v], [u * v, 1 + v**2]]"),
+        ("3", "ex-3-4", "x, y, w = torch.tensor([0]), torch.tensor([1]), torch.tensor([2])"),
+        ("3", "ex-3-4", "x, y, w = 0.0, 0.5, 1.0"),
+        ("5", "ex-5-2", "from scipy import linalg\nreturn linalg.svdvals(linalg.orth(A).T @ linalg.orth(B))"),
+        ("6", "ex-6-1", "return torch.tensor([[1, 0], [0, r**2]])"),
+        ("8", "ex-8-4", "return float((1 + (null >= value).sum()) / (1 + len(null)))"),
+    ],
+)
+def test_a_right_answer_passes_in_single_precision_and_as_plain_numbers(chapter: str, label: str, code: str) -> None:
+    [path] = find(ROOT, [chapter])
+    only, given = (
+        {"cells": [cell for of, cell in sheets.labelled(one) if of == label or "setup" in sheets.tags(cell)]}
+        for one in (sheets.read(path), with_answer(sheets.read(path), label, code))
+    )
+    assert course.grade(only, given) == [course.Mark(label, True)]
 
 
 @every_chapter
@@ -78,6 +104,9 @@ def test_sheets_hold_what_their_readers_may_see(path: Path, names: dict[tuple[st
         assert not re.search(r"^:::|\{[\w:]+\}`", words, re.MULTILINE), "MyST that a notebook viewer does not know"
         assert "### " not in "".join(cell["source"] for cell in made["cells"] if cell["cell_type"] == "code")
     student = texts["student"]
+    assert student.count("**How to work on this.**") == 1
+    assert student.count('print("passes")') == texts["solution"].count('print("passes")') == len(checked(source))
+    assert 'print("passes")' not in texts["grader"], "grading is quiet"
     assert student.count(sheets.HOLE) == len(checked(source))
     secret = [cell["source"] for cell in source["cells"] if "solution" in sheets.tags(cell)]
     code = "\n".join(cell["source"] for cell in source["cells"])
@@ -190,6 +219,32 @@ def test_marks_say_what_failed_and_survive_any_answer() -> None:
         submission = {"cells": [cell("exercise", ""), cell("answer", answer), cell("other", "raise SystemExit")]}
         assert course.grade(chapter, submission) == [course.Mark("ex", not reason, reason)]
     assert course.grade(chapter, {"cells": []}) == [course.Mark("ex", False, "no answer")]
+
+
+def test_marks_are_fair_to_what_a_student_writes_beside_the_answer() -> None:
+    def cell(source: str, *kinds: str) -> dict[str, Any]:
+        held = {"tags": list(kinds), "geomlib": {"exercise": "ex"}}
+        return {"cell_type": "code", "metadata": held if kinds else {}, "source": source}
+
+    check = cell("assert twice(2) == 4, 'not twice'", "check")
+    text = cell("shown = 1 / 0")  # as a figure of the chapter
+    chapter = {"cells": [text, cell("", "exercise"), cell("def twice(a): ...", "answer"), check]}
+
+    def reason(*given: dict[str, Any]) -> str:
+        [mark] = course.grade(chapter, {"cells": [text, *given]})
+        assert mark.passed == (not mark.reason)
+        return mark.reason
+
+    asked, helped = cell("", "exercise"), cell("def twice(a):\n    return double(a)", "answer")
+    assert reason(asked, cell("def double(a):\n    return 2 * a"), helped) == ""
+    assert reason(cell("def double(a):\n    return 2 * a"), asked, helped) == ""
+    assert reason(asked, helped).startswith("NameError: name 'double' is not defined (of the chapter only")
+    right = cell("%matplotlib inline\n!pip list\ndef twice(a):\n    return 2 * a", "answer")
+    assert reason(asked, right, cell("1 / 0")) == ""
+    assert reason(asked, cell("def twice(a):\n    assert a < 0", "answer")) == "AssertionError"
+    assert reason(asked, cell("raise SystemExit", "answer")) == "SystemExit"
+    assert reason(asked, cell("def twice(a) return", "answer")).startswith("SyntaxError: ")
+    assert reason(asked, cell("twice = abs", "other")) == "no answer"
 
 
 def test_a_class_gets_a_folder(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ READ_ME = """\
 # {count} of the course on the geometry of generative models
 
 - `students/`: the sheets to hand out, with `requirements.txt`{wheel}.
-- `teachers/solutions/`: the same sheets with answers. `teachers/grading/`: with hidden checks, too, and with the wrong
-  answers that are to be expected.
+- `teachers/solutions/`: the same sheets with answers. `teachers/grading/`: with the wrong answers that are to be
+  expected, too, and for a few exercises with hidden checks.
 
 ## Before the first class
 

@@ -32,6 +32,15 @@ HOLE = "...  # your answer here"
 _SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION\n?", re.MULTILINE | re.DOTALL)
 _HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS\n(.*?)^[ \t]*### END HIDDEN TESTS\n?", re.MULTILINE | re.DOTALL)
 _LABEL = re.compile(r"^:label: (\S+)", re.MULTILINE)
+# What a student is to know before the first exercise.
+_HOW = """\
+**How to work on this.** Write in the place of `...`, and run the check below: it says `passes`, or which property
+fails. Where you predict, `...` is the place for the run that decides. Single precision is precise enough. An answer is
+graded without the text of the chapter: it may use what the cell with `import geomlib` brings, and what you write
+yourself, also in cells of your own."""
+_PASSES = """
+
+print("passes")"""
 # A class may work where geomlib is not: on Colab, or on a fresh laptop.  No name stands here by itself: the index may
 # have another package of this name.
 _INSTALL = """\
@@ -117,10 +126,16 @@ def sheet(source: Any, version: str, names: Names, package: str = "") -> Any:
     made = nbformat.v4.new_notebook(metadata=copy.deepcopy(dict(source["metadata"])))
     first = _INSTALL.format(package=package) if package else _NEEDED
     made.cells = [nbformat.v4.new_code_cell(first, metadata={"tags": ["install"]})]
+    asked = False
     for label, cell in labelled(source):
         text = _text(cell, version)
         if text is None:
             continue
+        if version == "student" and "exercise" in tags(cell) and not asked:
+            made.cells.append(nbformat.v4.new_markdown_cell(_HOW))
+            asked = True
+        if version != "grader" and "check" in tags(cell):
+            text += _PASSES
         if cell["cell_type"] == "code":
             new = nbformat.v4.new_code_cell(text)
         else:
@@ -130,8 +145,8 @@ def sheet(source: Any, version: str, names: Names, package: str = "") -> Any:
             kept.append("raises-exception")  # "run all" goes on after a check that fails
         if kept:
             new.metadata["tags"] = kept
-        if label and kept and "setup" not in kept:
-            new.metadata["geomlib"] = {"exercise": label}
+        # A cell that has this is of the chapter, and no student's own.
+        new.metadata["geomlib"] = {"exercise": label} if label and kept and "setup" not in kept else {}
         if "hide-input" in tags(cell):  # as JupyterLab and Colab know it
             new.metadata |= {"jupyter": {"source_hidden": True}, "cellView": "form"}
         made.cells.append(new)
