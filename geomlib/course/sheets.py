@@ -81,7 +81,8 @@ def read(path: Path) -> Any:
 def check_notebook(name: str, value: Any) -> None:
     """Raise `TypeError` unless a value has the form of a notebook."""
     cells = value.get("cells") if isinstance(value, Mapping) else None
-    if not isinstance(cells, list) or not all(isinstance(cell, Mapping) for cell in cells) or "metadata" not in value:
+    whole = {"cell_type", "metadata", "source"}
+    if not isinstance(cells, list) or not all(isinstance(cell, Mapping) and whole <= cell.keys() for cell in cells):
         raise TypeError(f"{name}: expected a notebook, got {shown(value)}")
 
 
@@ -123,7 +124,7 @@ def sheet(source: Any, version: str, names: Names, package: str = "") -> Any:
     """
     check_choice("version", version, VERSIONS)
     check_notebook("source", source)
-    made = nbformat.v4.new_notebook(metadata=copy.deepcopy(dict(source["metadata"])))
+    made = nbformat.v4.new_notebook(metadata=copy.deepcopy(dict(source.get("metadata", {}))))
     first = _INSTALL.format(package=package) if package else _NEEDED
     made.cells = [nbformat.v4.new_code_cell(first, metadata={"tags": ["install"]})]
     asked = False
