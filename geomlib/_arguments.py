@@ -231,7 +231,7 @@ def _all(kind: Kind | None, values: Any) -> bool:
 def _is_sequence(value: object, origin: type) -> bool:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Collection):
         return False
-    return hasattr(value, "__getitem__") or not issubclass(origin, Sequence)
+    return not (isinstance(value, set | frozenset) and issubclass(origin, Sequence))  # items of a mapping have an order
 
 
 def _is_path(value: str | Path) -> bool:
