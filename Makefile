@@ -71,7 +71,7 @@ check: lint
 	OMP_NUM_THREADS=$(TEST_THREADS) $(BIN)/pytest -q -n $(TEST_PROCESSES) $(QUICK)
 
 test: lint networks
-	OMP_NUM_THREADS=$(TEST_THREADS) $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup --durations=25
+	OMP_NUM_THREADS=$(TEST_THREADS) $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile --durations=25
 
 fuzz: $(READY)
 	FUZZ=100000 OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(TEST_PROCESSES) tests/test_fuzz.py

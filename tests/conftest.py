@@ -26,10 +26,6 @@ ROOT = Path(__file__).parent.parent
 PAGES = book.pages(ROOT)
 SMALLEST = {"profile": "smallest"}
 
-# Fixtures that take long, and for whom they are made once: their tests stay in one of the test processes, so that no
-# other one makes them again or waits for them.
-LONG = {"built": "book", "root": "live", "measured": "rules", "small": "records"}
-
 PARAMETERS = """generator: str = "shapes-dcgan"  # which generator
 space: str = ""  # of its latents
 options: str = ""  # of the generator
@@ -50,13 +46,6 @@ REST = (
     'out.claim("a", ours=values.max(), authors=1, source="b"); out.claims()\n'
     "out.provenance(generator=generator, positions=positions, seed=seed)",
 )
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a long fixture together, for ``--dist loadgroup``."""
-    for item in items:
-        for name in set(LONG) & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group(LONG[name]))
 
 
 def load_script(path: str) -> ModuleType:

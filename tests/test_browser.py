@@ -1,6 +1,5 @@
-"""The built book in headless Chromium: pages load, ask for nothing outside, and can be read in dark and on a phone."""
+"""A book in headless Chromium: what print would lose, the zip from the disk, the PDF with bookmarks and links."""
 
-import mimetypes
 import re
 import shutil
 import zipfile
@@ -8,17 +7,14 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, load_script
-from playwright.sync_api import Browser, ConsoleMessage, Page, Route
+from playwright.sync_api import Browser, Page
 from pypdf import PdfReader
 
 from geomlib.book import build, site
 
 pytestmark = pytest.mark.browser
 
-SITE = "http://book.test/"
-TOC = (ROOT / "_toc.yml").read_text(encoding="utf-8")
 PAPER = 718  # pixels: the width of A4 between Chromium's margins
-PAGES = ["book/index"] + re.findall(r"file:\s*(\S+)", TOC)
 
 
 @pytest.fixture
@@ -35,38 +31,6 @@ def small_book(toy: Path) -> Path:
     lines = "".join(f"  - file: {name}\n" for name in chapters)
     (toy / "_toc.yml").write_text(f"format: jb-book\nroot: book/index\nchapters:\n{lines}")
     return build.build(say=lambda line: None).parent
-
-
-class Visit:
-    """One page, as a reader with this colour scheme and window sees it; collects what goes wrong."""
-
-    def __init__(self, browser: Browser, built: Path, name: str, scheme: str, width: int) -> None:
-        self.built, self.problems = built, list[str]()
-        size = {"width": width, "height": 900}
-        self.context = browser.new_context(color_scheme=scheme, viewport=size)  # type: ignore[arg-type]
-        self.page: Page = self.context.new_page()
-        self.page.on("console", self.console)
-        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.context.route("**/*", self.serve)
-        self.page.goto(f"{SITE}{name}.html", wait_until="load")
-        self.page.wait_for_function("!window.MathJax?.startup || MathJax.startup.promise.then(() => true)")
-
-    def console(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
-            self.problems.append(message.text)
-
-    def serve(self, route: Route) -> None:
-        """Answer from the built book; what is not in it counts as a problem."""
-        url = route.request.url.split("?")[0].split("#")[0]
-        file = self.built / url.removeprefix(SITE)
-        if url.startswith(SITE) and file.is_file():
-            kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-            route.fulfill(body=file.read_bytes(), content_type=kind)
-        elif not url.endswith("favicon.ico"):
-            self.problems.append(f"asked for {url}")
-            route.abort()
-        else:
-            route.fulfill(status=204)
 
 
 # What a sheet of paper would cut off, leave empty, or fold without a word: elements of the article.
@@ -101,24 +65,6 @@ def wrong_on_paper(page: Page) -> list[str]:
     return page.evaluate(ON_PAPER, PAPER) + ([f"{wide} pixels wide"] if wide > PAPER else [])
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_page_is_sound(browser: Browser, built: Path, name: str) -> None:
-    for scheme, width in (("light", 1280), ("dark", 390)):
-        visit = Visit(browser, built, name, scheme, width)
-        page = visit.page
-        assert not visit.problems, f"{scheme}, {width} pixels: {visit.problems}"
-        assert page.evaluate("document.documentElement.dataset.theme") == scheme
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {width} pixels"
-        assert page.locator("mjx-merror").count() == 0, "a formula is not understood"
-        for image in page.locator("article img").all():
-            alt = image.get_attribute("alt") or ""
-            assert alt.strip(), f"{name}: {image.get_attribute('src')} has no alternative text"
-            assert not re.search(r"\.(png|svg|jpe?g)$|^\.*/", alt), f"{name}: {alt} is a path"
-            assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
-        assert scheme != "light" or wrong_on_paper(page) == []
-        visit.context.close()
-
-
 def test_what_paper_would_lose_is_found(browser: Browser) -> None:
     page = browser.new_page()
     page.set_content(
@@ -137,21 +83,6 @@ def test_what_paper_would_lose_is_found(browser: Browser) -> None:
     ]
     page.set_content("<article><p>a</p><details><summary>more</summary><p>c</p></details></article>")
     assert wrong_on_paper(page) == []
-    page.close()
-
-
-def test_opens_from_the_disk(browser: Browser, built: Path) -> None:
-    page = browser.new_page()
-    outside: list[str] = []
-    errors: list[str] = []
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    page.on("request", lambda request: outside.append(request.url) if request.url.startswith("http") else None)
-    page.goto((built / "index.html").as_uri())
-    page.wait_for_url("**/book/index.html")
-    page.goto((built / "book/executed/metric_tensor.html").as_uri())
-    page.wait_for_selector("mjx-container")
-    assert not outside
-    assert not errors
     page.close()
 
 

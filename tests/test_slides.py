@@ -9,8 +9,7 @@ from bs4 import BeautifulSoup
 from conftest import ROOT
 from playwright.sync_api import Browser
 
-from geomlib.course import chapters
-from geomlib.course.slides import ENDING, slides, write_slides
+from geomlib.course.slides import slides, write_slides
 
 DOT = base64.b64encode((ROOT / "book/_static/axes.png").read_bytes()).decode()
 PAGE = f"""<html><body><article><section id="c"><h1>2 · A chapter<a class="headerlink" href="#c">#</a></h1>
@@ -87,12 +86,3 @@ def test_a_deck_opens_from_the_disk_and_fits(browser: Browser, tmp_path: Path) -
     [deck] = write_slides(pages)
     assert write_slides(pages) == [deck], "a deck is no chapter"
     assert shown(browser, deck) == 7
-
-
-@pytest.mark.browser
-def test_every_chapter_has_its_deck_and_links_to_it(browser: Browser, built: Path) -> None:
-    for source in chapters(ROOT):
-        deck = built / f"book/executed/{source.stem}{ENDING}"
-        assert shown(browser, deck) >= 12, "the chapter's, and its exercises"
-        assert f'href="{deck.name}"' in deck.with_name(f"{source.stem}.html").read_text(encoding="utf-8")
-        assert f'href="executed/{deck.name}"' in (built / "book/teaching.html").read_text(encoding="utf-8")
