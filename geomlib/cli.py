@@ -1,5 +1,6 @@
 """The command line: generators and their checkpoints, one metric or inversion, the experiments, the book."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -372,29 +373,31 @@ def sweep(
         raise ValueError(f"shard: expected I/N, as 0/16, got {shard!r}")
     if positions < 1:
         raise ValueError(f"positions: expected a positive integer, got {positions}")
-    client = None
-    if scheduler:
-        from distributed import Client
+    with contextlib.ExitStack() as stack:
+        client = None
+        if scheduler:
+            from distributed import Client
 
-        client = Client(scheduler)  # type: ignore[no-untyped-call]
-    network = geomlib.load_generator(spec, space, weights or None, device, **_options(option))
-    measure = geomlib.load_distance(distance or network.default_distance, device)
-    latents = network.sample(positions, seed)
-    geomlib.sweep.run(
-        network,
-        latents,
-        measure,
-        store=store,
-        client=client,
-        shard=(int(index), int(count)),
-        top=top,
-        method=method,
-        tile=tile,
-        verify=verify,
-        retry_failed=retry_failed,
-        timeout=timeout,
-        progress=_remaining(),
-    )
+            # Not the default of the process: who reads the store afterwards needs no cluster.
+            client = stack.enter_context(Client(scheduler, set_as_default=False))  # type: ignore[no-untyped-call]
+        network = geomlib.load_generator(spec, space, weights or None, device, **_options(option))
+        measure = geomlib.load_distance(distance or network.default_distance, device)
+        latents = network.sample(positions, seed)
+        geomlib.sweep.run(
+            network,
+            latents,
+            measure,
+            store=store,
+            client=client,
+            shard=(int(index), int(count)),
+            top=top,
+            method=method,
+            tile=tile,
+            verify=verify,
+            retry_failed=retry_failed,
+            timeout=timeout,
+            progress=_remaining(),
+        )
     now = geomlib.sweep.status(store)
     print(f"{store}: {now.done} of {now.positions} positions done, {now.failed} failed, {now.missing} missing")
     print(f"{now.seconds:.0f} s of computing, {now.bytes / 1e6:.1f} MB")

@@ -81,10 +81,11 @@ def _line(x: Tensor, y: Tensor, use: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return products / (squares * dy.square().sum(-1)).sqrt(), slope, means[1][..., 0] - slope * means[0][..., 0]
 
 
-def _eigenpairs(metrics: Metric | Eigenpairs) -> Eigenpairs:
+def _eigenpairs(metrics: Metric | Eigenpairs, least: int = 2) -> Eigenpairs:
     values, vectors = (metrics.eigenvalues, metrics.eigenvectors) if isinstance(metrics, Metric) else metrics
-    if vectors.ndim != 3 or len(vectors) < 2:
-        raise ValueError(f"metrics: expected at least two positions (P, n, k), got {tuple(vectors.shape)}")
+    if vectors.ndim != 3 or len(vectors) < least:
+        words = "two positions" if least == 2 else "one position"
+        raise ValueError(f"metrics: expected at least {words} (P, n, k), got {tuple(vectors.shape)}")
     expected = (len(vectors), vectors.shape[2])
     if values.shape != expected:
         raise ValueError(
@@ -224,7 +225,7 @@ def random_frame(n: int, k: int, seed: int) -> Tensor:
 @checked()
 def rotated(metrics: Metric, seed: int) -> Metric:
     """The null model of homogeneity: each metric keeps its spectrum and gets a random frame of its own."""
-    _eigenpairs(metrics)
+    _eigenpairs(metrics, least=1)
     n = metrics.matrix.shape[-1]
     frames = _frames(n, n, seeded(seed), len(metrics.matrix))
     matrix = (frames * metrics.eigenvalues[..., None, :]) @ frames.mT

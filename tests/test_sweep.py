@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from test_cli import call
 from torch import Tensor, nn
 
 import geomlib
@@ -285,3 +286,12 @@ def test_a_client_without_workers_gives_up(tmp_path: Path, monkeypatch: pytest.M
     ):
         sweep.run(generator, generator.sample(2, seed=0), distance, store=tmp_path / "a.zarr", client=client)
     assert sweep.status(tmp_path / "a.zarr").missing == 2
+
+
+def test_a_scheduler_of_the_command_line_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dask = pytest.importorskip("dask")
+    pytest.importorskip("distributed")
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        arguments = ("sweep", "shapes-biggan", "--scheduler", "tcp://127.0.0.1:9", "--store", str(tmp_path / "a.zarr"))
+        assert call(monkeypatch, *arguments) == 2
+    assert dask.config.get("scheduler", None) is None, "who reads a store afterwards needs no cluster"
