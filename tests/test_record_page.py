@@ -8,7 +8,7 @@ import torch
 
 from geomlib.findings import Interval, Results
 from geomlib.findings.record import row_entry
-from geomlib.findings.record_page import as_ratio, show_record
+from geomlib.findings.record_page import as_ratio, draw_record, list_record
 from geomlib.findings.rules import Row, arms_beaten
 
 MADE = {"date": "2026-01-02", "commit": "0123456789", "code": "x"}
@@ -36,17 +36,17 @@ def test_a_ratio_is_that_of_geometric_means() -> None:
 
 def test_every_row_is_shown_and_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, out = tmp_path / "record.json", Results(tmp_path / "out")
-    show_record(out, str(path), "sphere", caption="c.", title="t")
-    show_record(out, "", "sphere", caption="c.", title="t")
+    for place in (str(path), ""):
+        draw_record(out, place, "sphere", caption="c.")
+        list_record(out, place, title="t")
     assert "record" not in out.summary["figures"], "no record, nothing to show"
 
     tables: list[tuple[list[str], list[list[object]]]] = []
     monkeypatch.setattr(Results, "table", lambda self, caption, header, rows: tables.append((header, rows)))
     torch.manual_seed(0)
     write(path, {name: torch.rand(40) + at for name, at in (("own", 1), ("line", 3), ("arc", 0.5))})
-    show_record(
-        out, str(path), "torus", ratios=True, caption="c.", title="t", columns={"Arm again": lambda _, arm, __: arm}
-    )
+    draw_record(out, str(path), "torus", ratios=True, caption="c.")
+    list_record(out, str(path), ratios=True, title="t", columns={"Arm again": lambda _, arm, __: arm})
     assert out.summary["figures"]["record"]["caption"].endswith("recorded on 2026-01-02 with commit 0123456.")
     drawn = (tmp_path / "out" / "record.csv").read_text()
     assert "own axes / line" in drawn and "own axes / arc" in drawn

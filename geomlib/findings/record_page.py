@@ -1,4 +1,4 @@
-"""A record as a page shows it: one figure and one table, whatever was searched for."""
+"""A record as a page shows it: a figure and a table, whatever was searched for."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -7,6 +7,7 @@ from typing import Any
 from geomlib.findings.intervals import Interval
 from geomlib.findings.record import made, missing_of, parts_of, row_of
 from geomlib.findings.results import Results
+from geomlib.findings.rules import Row
 
 
 def as_ratio(gap: Interval) -> Interval:
@@ -17,20 +18,11 @@ def as_ratio(gap: Interval) -> Interval:
     return Interval(*(math.exp(-end) for end in (gap.value, gap.high, gap.low)))
 
 
-def show_record(
-    out: Results,
-    path: str,
-    network: str,
-    *,
-    ratios: bool = False,
-    caption: str,
-    title: str,
-    columns: Mapping[str, Callable[[Mapping[str, Any], str, str], Any]] | None = None,
-) -> None:
-    """The rows of a record in which an arm is judged against others, as the figure and the table ``record``.
+def draw_record(out: Results, path: str, network: str, *, ratios: bool = False, caption: str) -> None:
+    """The rows of a record in which an arm is judged against others, as the figure ``record``: a panel a measure.
 
-    A row's statistic reads "arm, measure". The figure has a panel a measure and shows the network's own parts where
-    there are some, else all; the table shows all, and what is missing. Nothing is shown where there is no record.
+    A row's statistic reads "arm, measure". The network's own parts are shown where there are some, else all; nothing
+    where there is no record.
 
     Args:
         out: of the page.
@@ -38,40 +30,68 @@ def show_record(
         network: that the page is about.
         ratios: intervals are of logarithms and shown as ratios, see `as_ratio`; else they are differences.
         caption: of the figure; when the parts were made is added.
-        title: of the table, likewise.
-        columns: further ones of the table, from the part, the arm and the measure.
     """
     from geomlib.figures import intervals
 
+    parts = parts_of(path)
+    shown = [part for part in parts if part["label"].split()[0] == network] or parts
+    panels: dict[str, dict[str, Sequence[float]]] = {}
+    for part, row in _rows(shown):
+        arm, measure = row.statistic.split(", ", 1)
+        for other, gap in _against(row, ratios).items():
+            label = f"{arm} {'/' if ratios else 'minus'} {other}"
+            if len(shown) > 1:
+                label = f"{part['label']}, {part['distance']}: {label}"
+            panels.setdefault(measure, {})[label] = gap
+    nulls = {measure: dict.fromkeys(labels, float(ratios)) for measure, labels in panels.items()}
+    if panels:
+        out.figure(
+            "record",
+            intervals(panels, nulls, "no difference"),
+            caption=f"{caption} Records: {_told(parts)}.",
+            alt="Panels of points with intervals: a row for each arm and what it has to beat, a cross for no difference.",
+        )
+
+
+def list_record(
+    out: Results,
+    path: str,
+    *,
+    ratios: bool = False,
+    title: str,
+    columns: Mapping[str, Callable[[Mapping[str, Any], str, str], Any]] | None = None,
+) -> None:
+    """All rows of a record, and what it lacks, as a table; in a cell of its own, as a figure has its caption.
+
+    Args:
+        out: of the page.
+        path: of the record.
+        ratios: see `draw_record`.
+        title: of the table; when the parts were made is added.
+        columns: further ones, from the part, the arm and the measure.
+    """
     parts, extra = parts_of(path), dict(columns or {})
     if not parts:
         return
-    told = "; ".join(f"{part['label']}, {part['distance']}: {made(part)}" for part in parts)
-    shown = [part for part in parts if part["label"].split()[0] == network] or parts
-    panels: dict[str, dict[str, Sequence[float]]] = {}
     rows: list[list[Any]] = []
-    for part in parts:
-        for entry in part["rows"]:
-            row = row_of(entry)
-            arm, measure = row.statistic.split(", ", 1)
-            against = {k: as_ratio(gap) if ratios else gap for k, gap in row.judgement.intervals.items()}
-            if part in shown:
-                for other, gap in against.items():
-                    label = f"{arm} {'/' if ratios else 'minus'} {other}"
-                    if len(shown) > 1:
-                        label = f"{part['label']}, {part['distance']}: {label}"
-                    panels.setdefault(measure, {})[label] = gap
-            each = "; ".join(f"{other}: {gap:{'' if ratios else '+'}.2f}" for other, gap in against.items())
-            more = [make(part, arm, measure) for make in extra.values()]
-            rows.append([part["label"], part["distance"], arm, measure, *more, each, row.judgement.word])
+    for part, row in _rows(parts):
+        arm, measure = row.statistic.split(", ", 1)
+        each = "; ".join(f"{other}: {gap:{'' if ratios else '+'}.2f}" for other, gap in _against(row, ratios).items())
+        more = [make(part, arm, measure) for make in extra.values()]
+        rows.append([part["label"], part["distance"], arm, measure, *more, each, row.judgement.word])
     rows += [[one["label"], one["distance"], *[None] * (3 + len(extra)), "not run"] for one in missing_of(path)]
-    nulls = {measure: dict.fromkeys(labels, float(ratios)) for measure, labels in panels.items()}
-    out.figure(
-        "record",
-        intervals(panels, nulls, "no difference"),
-        caption=f"{caption} Records: {told}.",
-        alt="Panels of points with intervals: a row for each arm and what it has to beat, a cross for no difference.",
-    )
-    header = ["Network", "Distance", "Arm", "Measure", *extra]
-    against_column = f"{'Over' if ratios else 'Minus'} each other arm (95 %)"
-    out.table(f"{title}. {told}", [*header, against_column, "Verdict"], rows)
+    against = f"{'Over' if ratios else 'Minus'} each other arm (95 %)"
+    header = ["Network", "Distance", "Arm", "Measure", *extra, against, "Verdict"]
+    out.table(f"{title}. {_told(parts)}", header, rows)
+
+
+def _rows(parts: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], Row]]:
+    return [(part, row_of(entry)) for part in parts for entry in part["rows"]]
+
+
+def _against(row: Row, ratios: bool) -> dict[str, Interval]:
+    return {name: as_ratio(gap) if ratios else gap for name, gap in row.judgement.intervals.items()}
+
+
+def _told(parts: Sequence[Mapping[str, Any]]) -> str:
+    return "; ".join(f"{part['label']}, {part['distance']}: {made(part)}" for part in parts)
