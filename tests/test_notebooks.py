@@ -110,3 +110,12 @@ def test_runs_on_a_file_of_weights(name: str, shared: Path) -> None:
     [folder] = runner.run([name], root=shared, settings=settings)
     check_results(name, folder)
     assert "stylegan3_t.pkl" in folder.parent.name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_figure_has_its_cell_for_itself(path: Path) -> None:
+    """The book gives a cell's caption and label to all that the cell shows."""
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        shows = [verb in source for verb in ("out.figure(", "draw_record(\n")]
+        assert not (any(shows) and re.search(r"out\.(table|records)\(|list_record\(\n", source)), source

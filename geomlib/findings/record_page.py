@@ -49,7 +49,7 @@ def draw_record(out: Results, path: str, network: str, *, ratios: bool = False, 
             "record",
             intervals(panels, nulls, "no difference"),
             caption=f"{caption} Records: {_told(parts)}.",
-            alt="Panels of points with intervals: a row for each arm and what it has to beat, a cross for no difference.",
+            alt="Panels of points with intervals: a row for each arm and what it has to beat; crosses: no difference.",
         )
 
 
