@@ -56,6 +56,15 @@ ON_PAPER = """width => {
 }"""
 
 
+def heard(page: Page) -> tuple[list[str], list[str]]:
+    """What a page asks for outside of the disk, and the errors of its console, from now on."""
+    outside: list[str] = []
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("request", lambda request: outside.append(request.url) if request.url.startswith("http") else None)
+    return outside, errors
+
+
 def wrong_on_paper(page: Page) -> list[str]:
     """What would be lost in print; leaves the page as a printer sees it."""
     page.set_viewport_size({"width": PAPER, "height": 1000})
@@ -99,10 +108,7 @@ def test_the_zip_opens_from_the_disk_and_has_all_but_itself(browser: Browser, sm
         Path(place.name)
     }
     page = browser.new_page()
-    outside: list[str] = []
-    errors: list[str] = []
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    page.on("request", lambda request: outside.append(request.url) if request.url.startswith("http") else None)
+    outside, errors = heard(page)
     page.goto((folder / "index.html").as_uri())
     page.wait_for_url("**/book/index.html")
     assert page.locator(".whole-book").count() == 0, "a link to a file that is not there"

@@ -13,7 +13,7 @@ from conftest import PAGES, ROOT
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route
 from sphinx.search.en import SearchEnglish
 from test_book import Tags
-from test_browser import wrong_on_paper
+from test_browser import heard, wrong_on_paper
 from test_slides import shown
 
 from geomlib.book import plan as plans
@@ -138,10 +138,7 @@ def test_page_is_sound(browser: Browser, built: Path, name: str) -> None:
 @pytest.mark.browser
 def test_opens_from_the_disk(browser: Browser, built: Path) -> None:
     page = browser.new_page()
-    outside: list[str] = []
-    errors: list[str] = []
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    page.on("request", lambda request: outside.append(request.url) if request.url.startswith("http") else None)
+    outside, errors = heard(page)
     page.goto((built / "index.html").as_uri())
     page.wait_for_url("**/book/index.html")
     page.goto((built / "book/executed/metric_tensor.html").as_uri())

@@ -1,13 +1,13 @@
 """A record as a page shows it: a figure and a table, whatever was searched for."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from geomlib.findings.intervals import Interval
 from geomlib.findings.record import made, missing_of, parts_of, row_of
 from geomlib.findings.results import Results
-from geomlib.findings.rules import Row
+from geomlib.findings.rules import Judgement
 
 
 def as_ratio(gap: Interval) -> Interval:
@@ -36,9 +36,8 @@ def draw_record(out: Results, path: str, network: str, *, ratios: bool = False, 
     parts = parts_of(path)
     shown = [part for part in parts if part["label"].split()[0] == network] or parts
     panels: dict[str, dict[str, Sequence[float]]] = {}
-    for part, row in _rows(shown):
-        arm, measure = row.statistic.split(", ", 1)
-        for other, gap in _against(row, ratios).items():
+    for part, arm, measure, judged in _rows(shown):
+        for other, gap in _against(judged, ratios).items():
             label = f"{arm} {'/' if ratios else 'minus'} {other}"
             if len(shown) > 1:
                 label = f"{part['label']}, {part['distance']}: {label}"
@@ -74,23 +73,26 @@ def list_record(
     if not parts:
         return
     rows: list[list[Any]] = []
-    for part, row in _rows(parts):
-        arm, measure = row.statistic.split(", ", 1)
-        each = "; ".join(f"{other}: {gap:{'' if ratios else '+'}.2f}" for other, gap in _against(row, ratios).items())
+    for part, arm, measure, judged in _rows(parts):
+        gaps = _against(judged, ratios)
+        each = "; ".join(f"{other}: {gap:{'' if ratios else '+'}.2f}" for other, gap in gaps.items())
         more = [make(part, arm, measure) for make in extra.values()]
-        rows.append([part["label"], part["distance"], arm, measure, *more, each, row.judgement.word])
+        rows.append([part["label"], part["distance"], arm, measure, *more, each, judged.word])
     rows += [[one["label"], one["distance"], *[None] * (3 + len(extra)), "not run"] for one in missing_of(path)]
     against = f"{'Over' if ratios else 'Minus'} each other arm (95 %)"
     header = ["Network", "Distance", "Arm", "Measure", *extra, against, "Verdict"]
     out.table(f"{title}. {_told(parts)}", header, rows)
 
 
-def _rows(parts: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], Row]]:
-    return [(part, row_of(entry)) for part in parts for entry in part["rows"]]
+def _rows(parts: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], str, str, Judgement]]:
+    for part in parts:
+        for row in map(row_of, part["rows"]):
+            arm, measure = row.statistic.split(", ", 1)
+            yield part, arm, measure, row.judgement
 
 
-def _against(row: Row, ratios: bool) -> dict[str, Interval]:
-    return {name: as_ratio(gap) if ratios else gap for name, gap in row.judgement.intervals.items()}
+def _against(judged: Judgement, ratios: bool) -> dict[str, Interval]:
+    return {name: as_ratio(gap) if ratios else gap for name, gap in judged.intervals.items()}
 
 
 def _told(parts: Sequence[Mapping[str, Any]]) -> str:
