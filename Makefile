@@ -59,6 +59,7 @@ evidence: networks
 	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/search.py
 	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/inversion.py
 	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/geodesics.py
+	OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python evidence/published_settings.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

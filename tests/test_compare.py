@@ -167,3 +167,19 @@ def test_the_page_of_all_claims_shows_what_was_compared_and_counts_it_nowhere(
     assert COLUMN in shown and "mine.py:make, z (yours)" in shown
     assert "mine.py:make, mse: contradicted" in shown
     assert json.loads((folder / "summary.json").read_text())["numbers"] == before
+
+
+def test_the_page_of_all_claims_has_the_rows_of_records_that_are_on_no_page(toy: Path) -> None:
+    page = "what_we_could_confirm"
+    (toy / f"notebooks/{page}.ipynb").write_bytes((ROOT / f"notebooks/{page}.ipynb").read_bytes())
+    record = read_record(ROOT / "evidence" / "geodesics.json")
+    (toy / "evidence").mkdir(exist_ok=True)
+    (toy / "evidence/geodesics.json").write_text(json.dumps(record))
+    [folder] = runner.run([page], root=toy, settings={"profile": "smallest"}, say=lambda line: None)
+    shown = (folder / f"{page}.ipynb").read_text()
+    rows = [row for part in record["parts"] for row in part["rows"]]
+    assert len(rows) > 2
+    for row in rows:
+        assert f"{row['network']}, {row['distance']}, record" in shown and f"recorded: {row['statistic']}" in shown
+    judged = sum(row["word"] in ("same direction", "undecided", "contradicted") for row in rows)
+    assert json.loads((folder / "summary.json").read_text())["numbers"]["rows_judged"] == judged > 0

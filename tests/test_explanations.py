@@ -72,6 +72,16 @@ def test_no_boundary_is_random_axes_and_all_are_shared_ones() -> None:
     torch.testing.assert_close(two.linear[1], torch.ones(3).double())
 
 
+def test_a_draw_of_some_latents_has_the_mean_of_all() -> None:
+    H = free(12, 6)
+    whole, some = (block_curve(H, seed=0, draws=60, latents=latents).log for latents in (None, 5))
+    spread = (whole.var(1) + some.var(1)).sqrt() / 60**0.5
+    assert ((some.mean(1) - whole.mean(1)).abs() < 4 * spread + 0.02).all()
+    torch.testing.assert_close(block_curve(H, seed=3, draws=2, latents=12).log, block_curve(H, seed=3, draws=2).log)
+    with pytest.raises(ValueError, match="latents: expected at least two, got 1"):
+        block_curve(H, seed=0, latents=1)
+
+
 def test_equal_axes_in_two_blocks_by_hand() -> None:
     """Three axes, the first shared by all: the two others are turned by an angle, known in closed form."""
     curve = block_curve(metrics(torch.eye(3).double().expand(4, 3, 3)), seed=0, draws=200)

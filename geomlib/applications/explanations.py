@@ -79,7 +79,9 @@ class BlockCurve:
     log: Tensor
 
 
-def block_curve(metrics: Metric, *, seed: int, draws: int = 20, progress: Progress | None = None) -> BlockCurve:
+def block_curve(
+    metrics: Metric, *, seed: int, draws: int = 20, latents: int | None = None, progress: Progress | None = None
+) -> BlockCurve:
     """How consistent metrics would be that share subspaces alone, the finer the blocks the more.
 
     Partition `k` keeps the first `k` of the boundaries 1, 2, 4, 8, ... between ranks.  In a draw, each latent has its
@@ -90,27 +92,34 @@ def block_curve(metrics: Metric, *, seed: int, draws: int = 20, progress: Progre
         metrics: at several latents, `(P, n, n)`.
         seed: of the turns.
         draws: how many of each partition.
+        latents: how many a draw takes, at random where there are more; None: all.  Pairs grow with their square, and
+            frames are random in each draw, so that the mean over draws stays what it was.
         progress: called with `(done, total)` after each draw.
 
     Raises:
-        ValueError: fewer than two latents, or no draws.
+        ValueError: fewer than two latents, in all or in a draw, or no draws.
     """
     if draws < 1:
         raise ValueError(f"draws: expected a positive integer, got {draws}")
-    axes, n = average(metrics).eigenvectors, metrics.matrix.shape[-1]
+    if latents is not None and latents < 2:
+        raise ValueError(f"latents: expected at least two, got {latents}")
+    axes, n, count = average(metrics).eigenvectors, metrics.matrix.shape[-1], len(metrics.matrix)
     boundaries = tuple(2**power for power in range(n.bit_length()) if 2**power < n)
     random = torch.Generator().manual_seed(seed)
     linear, log = (torch.zeros(len(boundaries) + 1, draws, dtype=torch.float64) for _ in range(2))
     for kept in range(len(boundaries) + 1):
         ends = [0, *boundaries[:kept], n]
         for draw in range(draws):
-            frames = axes.repeat(len(metrics.matrix), 1, 1)
+            every = latents is None or latents >= count
+            some = slice(None) if every else torch.randperm(count, generator=random)[:latents]
+            values, floor = metrics.eigenvalues[some], metrics.noise_floor[some]
+            frames = axes.repeat(len(values), 1, 1)
             for first, last in zip(ends, ends[1:], strict=False):
                 for frame in frames:
                     seed = int(torch.randint(2**62, (), generator=random))
                     frame[:, first:last] = axes[:, first:last] @ random_frame(last - first, last - first, seed)
-            matrix = (frames * metrics.eigenvalues[:, None, :]) @ frames.mT
-            drawn = consistency(Metric(matrix, metrics.eigenvalues, frames, metrics.noise_floor))
+            matrix = (frames * values[:, None, :]) @ frames.mT
+            drawn = consistency(Metric(matrix, values, frames, floor))
             linear[kept, draw] = off_diagonal(drawn.linear).mean()
             log[kept, draw] = off_diagonal(drawn.log).nanmean()
             if progress:
