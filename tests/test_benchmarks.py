@@ -1,13 +1,16 @@
 """The benchmarks run, and their results say what was measured, on what and how exactly. Times are not judged."""
 
 import json
+import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+from conftest import ROOT, load_script, write_notebook
 
-ROOT = Path(__file__).parent.parent
+from geomlib.book import runner
 
 
 @pytest.mark.parametrize("what", ["metric", "eigen"])
@@ -58,3 +61,23 @@ def test_quick_benchmark_of_another_kind(what: str, options: list[str], tmp_path
         assert len(content["differences"]) == 2 and 0 < max(content["differences"]) < 1e-5
     else:
         assert all(row["seconds"] >= 0 for row in content["rows"].values()) and len(content["rows"]) >= 3
+
+
+def test_a_book_shares_its_store_or_does_not(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = load_script("benchmarks/book_store.py")
+    measure = (
+        "import geomlib\nfrom geomlib import sweep\nfrom geomlib.findings import Results\n"
+        'G, d = geomlib.load_generator("shapes-dcgan"), geomlib.load_distance("mse")\n'
+        "sweep.metrics(G, G.sample(2, seed=0), d)\nout = Results(results)",
+        "out.provenance(generator=G)",
+    )
+    for name in ("one", "other"):
+        write_notebook(project, name, *measure)
+    monkeypatch.setattr(script, "build", partial(runner.run, ["one", "other"], threads=1))
+    kept = {}
+    for shared in (True, False):
+        shutil.rmtree(project / "results", ignore_errors=True)
+        found = script.timed(project, {}, shared=shared)
+        assert len(found["notebooks"]) == 2 and 0 < max(found["notebooks"].values()) < found["seconds"]
+        kept[shared] = len(list((project / "results").glob("*/*/*.zarr")))
+    assert kept == {True: 2, False: 4}
