@@ -36,7 +36,7 @@ def test_only_source_is_committed(name: str) -> None:
 @every_notebook
 def test_parameters_come_first_and_explain_themselves(name: str) -> None:
     first, *others = code_cells(name)
-    assert first["metadata"].get("tags") == ["parameters"]
+    assert first["metadata"].get("tags") == ["parameters", "hide-input"], "folded: the finding is to be seen first"
     declared = ast.parse("".join(first["source"])).body
     assert all(isinstance(one, ast.AnnAssign) for one in declared), "each parameter has a type"
     names = [one.target.id for one in declared if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)]

@@ -25,7 +25,9 @@ def check(site: Path, say: Callable[[str], None] = print) -> list[Fault]:
         RuntimeError: there is no Chromium, or what reads pages in it is not installed.
     """
     if not (site / "index.html").is_file():
-        raise FileNotFoundError(f"no book in {site}: `make book` builds it")
+        others = sorted(site.parent.glob("*/html/index.html"))
+        name_it = f"; there is another in {others[-1].parent}" if others else ""
+        raise FileNotFoundError(f"no book in {site}: `make book` builds it{name_it}")
     pages = links.read(site)
     found = links.faults(pages)
     say(f"check-book: {len(pages)} pages, {sum(len(page.links) for page in pages.values())} links read")
