@@ -10,6 +10,7 @@ from click.testing import Result
 from playwright.sync_api import Browser, Page
 from typer.testing import CliRunner
 
+from geomlib.book import check as book_check
 from geomlib.book.check import accessibility, links, weight
 from geomlib.book.check.browser import serve
 from geomlib.book.check.faults import THEME, Fault
@@ -128,3 +129,11 @@ def test_the_command_tells_what_the_first_page_weighs_and_ends_with_one(
     assert "1 found" in answer.output
     monkeypatch.setattr(weight, "MOST_SECONDS", 0.0)
     assert "weight  seconds" in command(tmp_path).output
+
+
+def test_a_book_that_is_elsewhere_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no book in .*: `make book` builds it$"):
+        book_check.check(tmp_path / "_build/html")
+    write(tmp_path, "_build/mine--z--mse--quick/html/index.html", "")
+    with pytest.raises(FileNotFoundError, match=r"builds it; there is another in .*mine--z--mse--quick/html$"):
+        book_check.check(tmp_path / "_build/html")
