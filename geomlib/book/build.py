@@ -11,7 +11,7 @@ from typing import Any
 
 from geomlib import course
 from geomlib._markdown import as_words
-from geomlib.book import live, notebook, runner, site
+from geomlib.book import highlights, live, notebook, runner, site
 from geomlib.book.plan import DEFAULT_GENERATOR, FALLBACK, comparisons, run_of, source_of
 from geomlib.book.run import Answers
 from geomlib.book.site import BookError
@@ -20,7 +20,6 @@ from geomlib.generators.packaged import PACKAGED, is_here
 
 EXECUTED = Path("book") / "executed"
 RECORD = "execution_record"
-LEADING = "interpretable_axes"  # its pictures come first on the landing page
 
 
 def pages(root: Path) -> list[str]:
@@ -153,7 +152,7 @@ def collect(folders: Sequence[Path], about: str = "") -> None:
         for file in (*folder.glob("*.png"), *folder.glob("*.csv")):
             shutil.copyfile(file, figures / file.name)
     course.collect(Path(), EXECUTED)
-    (EXECUTED / "highlights.md").write_text(_highlights(folders), encoding="utf-8", newline="\n")
+    (EXECUTED / "highlights.md").write_text(highlights.text(folders), encoding="utf-8", newline="\n")
     own = Path("book") / "landing" / f"{about}.md"
     landing = own if own.is_file() else own.with_name("other.md")
     if landing.is_file():
@@ -171,23 +170,6 @@ def _collect_unfinished(folders: Sequence[Path], all_folders: Sequence[Path], ab
         title = next((line for cell in cells for line in "".join(cell["source"]).splitlines() if line[:2] == "# "), "")
         text = f"{title or f'# {folder.name}'}\n\nThis page is being computed.\n"
         (EXECUTED / f"{folder.name}.md").write_text(text, encoding="utf-8", newline="\n")
-
-
-def _highlights(folders: Sequence[Path]) -> str:
-    """What the landing page tells of each experiment that applies to the run's generator, from `book/highlights/`."""
-
-    def quote(match: re.Match[str]) -> str:
-        """Caption or alternative text of a figure, as its notebook gave it."""
-        of = next(folder for folder in folders if folder.name == match[2])
-        return str(json.loads((of / "summary.json").read_text(encoding="utf-8"))["figures"][match[3]][match[1]])
-
-    parts = []
-    for folder in sorted(folders, key=lambda folder: folder.name != LEADING):
-        prose = Path("book") / "highlights" / f"{folder.name}.md"
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        if prose.is_file() and "does_not_apply" not in summary:
-            parts.append(re.sub(r"<<(caption|alt) (\w+) (\w+)>>", quote, prose.read_text(encoding="utf-8")))
-    return "\n".join(parts) or "None of the experiments applies to this generator.\n"
 
 
 def execution_record(manifests: Sequence[Mapping[str, Any]]) -> str:

@@ -1,0 +1,64 @@
+"""What the landing page tells of each experiment: the prose of `book/highlights/`, filled in with what a run found."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+LEADING = "interpretable_axes"  # its pictures come first
+PROSE = Path("book") / "highlights"
+_JUDGED = " than every kind of control"  # how the claims end that are judged against networks without training
+
+
+def text(folders: Sequence[Path]) -> str:
+    """The highlights of all experiments that apply to the run's generator, in the order of their folders.
+
+    In the prose ``<<caption EXPERIMENT FIGURE>>`` and ``<<alt EXPERIMENT FIGURE>>`` stand for what a notebook said of a
+    figure, ``<<finding EXPERIMENT>>`` for its finding, ``<<axes EXPERIMENT>>`` and ``<<verdicts EXPERIMENT>>`` for what
+    the functions of these names say.
+    """
+    summaries = {
+        folder.name: json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        for folder in sorted(folders, key=lambda folder: folder.name != LEADING)
+    }
+
+    def quote(match: re.Match[str]) -> str:
+        what, experiment, *figure = match[1].split()
+        summary = summaries[experiment]
+        if figure:
+            return str(summary["figures"][figure[0]][what])
+        return str(summary["finding"]) if what == "finding" else {"axes": axes, "verdicts": verdicts}[what](summary)
+
+    parts = []
+    for name, summary in summaries.items():
+        prose = PROSE / f"{name}.md"
+        if prose.is_file() and "does_not_apply" not in summary:
+            parts.append(re.sub(r"<<(\w+ \w+(?: \w+)?)>>", quote, prose.read_text(encoding="utf-8")))
+    return "\n".join(parts) or "None of the experiments applies to this generator.\n"
+
+
+def axes(summary: Mapping[str, Any]) -> str:
+    """How many axes hold 99 % of the trace, beside the controls that the page has measured."""
+    numbers = summary["numbers"]
+    few = numbers["dimensions_for"][0]
+    first = f"Of {numbers['dimension']} latent axes, {few} hold 99 % of the trace of the mean metric."
+    beside = list(zip(numbers["controls"], numbers["controls_dimensions"], strict=True))
+    if len(beside) < 2:
+        return f"{first} No network without training was measured beside it."
+    (_, own), *others = beside
+    controls = ", ".join(f"{count} in one {kind} network" for kind, count in others)
+    return f"{first} At single latents it takes {own} on average, with the same layers {controls}."
+
+
+def verdicts(summary: Mapping[str, Any]) -> str:
+    """The word of each claim that is judged against every kind of control."""
+    words = {
+        row["claim"].removesuffix(_JUDGED): row["verdict"]
+        for row in summary["comparison"]
+        if row["claim"].endswith(_JUDGED)
+    }
+    if set(words.values()) <= {"not comparable", "not run"}:
+        return "Not comparable: not measured against three networks of each kind of control."
+    told = "; ".join(f"{claim}, *{word}*" for claim, word in words.items())
+    return f"Against three networks of each kind of control: {told}."
