@@ -33,7 +33,7 @@ def test_without_three_controls_of_each_kind_nothing_is_judged(words: dict[str, 
 def test_axes_stand_beside_those_of_the_controls_that_there_are() -> None:
     told = highlights.axes(summary({}, {"own": 26, "shuffled": 92, "untrained": 97}))
     assert "27 hold 99 %" in told and "it takes 26 on average" in told
-    assert "92 in one shuffled network, 97 in one untrained network" in told
+    assert "one network of the same layers takes 92 (shuffled), 97 (untrained)." in told
     for few in ({}, {"own": 26}):
         assert "No network without training" in highlights.axes(summary({}, few))
 
@@ -63,4 +63,4 @@ def test_what_the_pages_leave_fills_the_prose_of_the_book(
     told = highlights.text([run_smallest("anisotropy"), run_smallest("homogeneity")])
     assert "<<" not in told and "rotated" not in told
     assert told.count("three networks of each kind of control") == 2
-    assert "in one untrained network" in told and "those of one untrained network" in told
+    assert "(untrained)." in told and "those of one untrained network" in told

@@ -47,8 +47,8 @@ def axes(summary: Mapping[str, Any]) -> str:
     if len(beside) < 2:
         return f"{first} No network without training was measured beside it."
     (_, own), *others = beside
-    controls = ", ".join(f"{count} in one {kind} network" for kind, count in others)
-    return f"{first} At single latents it takes {own} on average, with the same layers {controls}."
+    controls = ", ".join(f"{count} ({kind})" for kind, count in others)
+    return f"{first} At single latents it takes {own} on average; one network of the same layers takes {controls}."
 
 
 def verdicts(summary: Mapping[str, Any]) -> str:
