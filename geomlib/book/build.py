@@ -174,7 +174,10 @@ def _collect_unfinished(folders: Sequence[Path], all_folders: Sequence[Path], ab
 
 
 def _highlights(folders: Sequence[Path]) -> str:
-    """What the landing page tells of each experiment that applies to the run's generator, from `book/highlights/`."""
+    """What the landing page tells of each experiment that applies to the run's generator, from `book/highlights/`.
+
+    A text that quotes a number which the run could not give, as one by a judge where none was fair, is left out.
+    """
 
     def quote(match: re.Match[str]) -> str:
         """Caption or alternative text of a figure, as its notebook gave it."""
@@ -185,8 +188,10 @@ def _highlights(folders: Sequence[Path]) -> str:
     for folder in sorted(folders, key=lambda folder: folder.name != LEADING):
         prose = Path("book") / "highlights" / f"{folder.name}.md"
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        if prose.is_file() and "does_not_apply" not in summary:
-            parts.append(re.sub(r"<<(caption|alt) (\w+) (\w+)>>", quote, prose.read_text(encoding="utf-8")))
+        text = prose.read_text(encoding="utf-8") if prose.is_file() else ""
+        needed = re.findall(rf"{folder.name}\.ipynb::(\w+)", text)
+        if text and "does_not_apply" not in summary and summary["numbers"].keys() >= set(needed):
+            parts.append(re.sub(r"<<(caption|alt) (\w+) (\w+)>>", quote, text))
     return "\n".join(parts) or "None of the experiments applies to this generator.\n"
 
 
