@@ -99,6 +99,19 @@ def test_a_first_edition_ends_with_the_book_that_is_told_to_end(toy_book: Path, 
     assert not list(toy_book.glob("_build/.*")) and not list(toy_book.glob("results/*/.*"))
 
 
+def test_a_highlight_needs_the_numbers_that_it_quotes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    prose = tmp_path / "book/highlights/toy.md"
+    prose.parent.mkdir(parents=True)
+    prose.write_text("Judged: {glue:text}`executed/toy.ipynb::ratio:.1f` times.\n")
+    summary = tmp_path / "toy/summary.json"
+    summary.parent.mkdir()
+    summary.write_text(json.dumps({"numbers": {"ratio": 2.0}, "figures": {}}))
+    assert book._highlights([summary.parent]).startswith("Judged")
+    summary.write_text(json.dumps({"numbers": {"other": 2.0}, "figures": {}}))
+    assert "Judged" not in book._highlights([summary.parent])
+
+
 def test_book_is_built_once_and_a_failing_build_leaves_it(toy_book: Path) -> None:
     lines: list[str] = []
     page = book.build(say=lines.append)
