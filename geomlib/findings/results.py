@@ -187,6 +187,7 @@ class Results:
         tested: str = "",
         tolerance: float | None = None,
         rule: str = "",
+        distance: str = "",
     ) -> str:
         """Record a claim with its number, source and verdict, which is returned; `claims` shows those recorded.
 
@@ -202,6 +203,7 @@ class Results:
             tested: the test that holds an identity, in the place of a verdict by the numbers of a run.
             tolerance: of an identity, whose error in this run is `ours`.
             rule: what had to hold, where the sentence does not say it.
+            distance: that the claim is about, where it is not the run's.
 
         Raises:
             FloatingPointError: a value that is not finite.
@@ -223,9 +225,13 @@ class Results:
         shown = ours.worst[1] if isinstance(ours, Judgement) and ours.worst else ours
         if isinstance(shown, Interval):
             row |= {"value": shown.value, "low": shown.low, "high": shown.high}
+        row |= {"distance": distance} if distance else {}
         if isinstance(ours, Judgement):
             row |= {"units": ours.units, "note": ours.note}
-        self.summary["comparison"].append({key: _plain(key, value) for key, value in row.items()})
+        plain = {key: _plain(key, value) for key, value in row.items()}
+        if intervals := _on_the_claimed_side(ours, above, below):
+            plain |= {"intervals": {name: _plain("intervals", ends) for name, ends in intervals.items()}}
+        self.summary["comparison"].append(plain)
         self._write()
         return word
 
@@ -338,6 +344,17 @@ def _check_name(what: str, name: str) -> None:
     """Raise `ValueError` unless a name is that of a plain file, which never leads out of the folder."""
     if not name.replace("-", "").replace("_", "").isalnum() or len(name) > _LONGEST_NAME:
         raise ValueError(f"{what} name {shown(name)}: use letters, digits, - and _ only, {_LONGEST_NAME} at most")
+
+
+def _on_the_claimed_side(ours: Any, above: float | None, below: float | None) -> Mapping[str, Interval]:
+    """The intervals that a verdict rests on, positive on the claimed side; none where there is no verdict."""
+    if isinstance(ours, Judgement):
+        return ours.intervals
+    if not isinstance(ours, Interval) or (above is None and below is None):
+        return {}
+    if above is not None:
+        return {"": Interval(*(end - above for end in ours))}
+    return {"": Interval(*(float(below or 0.0) - end for end in (ours.value, ours.high, ours.low)))}
 
 
 def _told(ours: Any) -> Any:

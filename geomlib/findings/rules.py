@@ -390,17 +390,24 @@ class Count:
     Attributes:
         networks: under perceptual distances, in the order of the rows.
         plain: words of the rows under distances of pixels, counted by row.
+        worst_plain: the worst of these rows.
         optional: names of networks that do not count.
     """
 
     networks: tuple[Counted, ...]
     plain: Mapping[str, int]
     optional: tuple[str, ...]
+    worst_plain: Row | None = None
 
     @property
     def word(self) -> str:
         """The word for the claim that every network is so: that of the worst; "not run" without networks."""
         return min((one.word for one in self.networks), key=_FROM_THE_WORST.index, default="not run")
+
+    @property
+    def worst(self) -> Row | None:
+        """The row that decides the word for the claim; None without networks."""
+        return min((one.worst for one in self.networks), key=_badness, default=None)
 
     @property
     def words(self) -> dict[str, int]:
@@ -430,14 +437,16 @@ def count_networks(rows: Sequence[Row]) -> Count:
     """
     optional = tuple(dict.fromkeys(row.network for row in rows if is_optional(row.network)))
     counting = [row for row in rows if row.network not in optional]
-    plain = [row.judgement.word for row in counting if row.distance in PLAIN]
+    by_pixels = [row for row in counting if row.distance in PLAIN]
+    plain = [row.judgement.word for row in by_pixels]
     networks = []
     for name in dict.fromkeys(row.network for row in counting):
         own = [row for row in counting if row.network == name and row.distance not in PLAIN]
         if own:
             worst = min(own, key=_badness)
             networks.append(Counted(name, worst.judgement.word, worst, len(own), *kin(name)))
-    return Count(tuple(networks), {word: plain.count(word) for word in WORDS if word in plain}, optional)
+    worst_plain = min(by_pixels, key=_badness, default=None)
+    return Count(tuple(networks), {word: plain.count(word) for word in WORDS if word in plain}, optional, worst_plain)
 
 
 def _badness(row: Row) -> tuple[int, float]:

@@ -1,0 +1,121 @@
+"""All rows of an experiment's claims: of the runs that there are, and of a record whose parts stand on no page."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from geomlib.findings.claims import kind_of
+from geomlib.findings.controlled import STATISTICS
+from geomlib.findings.intervals import Interval
+from geomlib.findings.record import missing_of, parts_of, row_of
+from geomlib.findings.rules import Judgement, Row
+
+RECORDED = "recorded on"  # how `record.made` begins: so a page says that its row is one of a record
+
+
+class About(Protocol):
+    """What is to be known of a run: whose it is, and how a page calls it."""
+
+    @property
+    def network(self) -> str:
+        """The network's name."""
+
+    @property
+    def space(self) -> str:
+        """Its latent space."""
+
+    @property
+    def distance(self) -> str:
+        """That the run is under."""
+
+    @property
+    def label(self) -> str:
+        """How a page calls the run."""
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """A row of a claim, wherever it was judged.
+
+    Attributes:
+        row: its network, distance and judgement; the statistic is the claim in words.
+        label: of the run or of the part of a record.
+        ours: what was found, as the page shows it.
+        authors: their working value.
+        tolerance: of an identity.
+    """
+
+    row: Row
+    label: str
+    ours: Any
+    authors: Any = None
+    tolerance: float | None = None
+
+    @property
+    def judges(self) -> bool:
+        """Whether a verdict was meant: not a number that stands beside, nor an identity."""
+        judged = self.row.judgement
+        return judged.word != "tested" and (bool(judged.rule) or judged.word != "not comparable")
+
+    @property
+    def kind(self) -> str:
+        """Whose network it is: see `kind_of`."""
+        return kind_of(self.row.network)
+
+    def __str__(self) -> str:
+        ours = f"{self.ours:.3g}" if isinstance(self.ours, float) else self.ours
+        return f"{self.row.statistic}: {ours} ({self.label})"
+
+
+def gather(runs: Iterable[tuple[About, Path]], experiment: str, record: str | Path = "") -> list[Gathered]:
+    """The rows of an experiment in every run, in their order; then those of a record that no page shows.
+
+    What a record lacks is there as "not run", unless a run is about it.
+
+    Args:
+        runs: each with the folder that it left.
+        experiment: its name; of the statistics in `STATISTICS` those that belong to it are taken.
+        record: its path; empty: none.
+
+    Raises:
+        ValueError: a file that is no record.
+    """
+    found: list[Gathered] = []
+    told, seen = set(), set()
+    for run, place in runs:
+        seen.add((run.network, run.distance))
+        for entry in json.loads((place / "summary.json").read_text(encoding="utf-8"))["comparison"]:
+            if RECORDED in (entry["source"] or ""):
+                told.add((run.network, run.space, run.distance))
+            found.append(_of_run(run, entry))
+    for part in parts_of(record):
+        label = f"{part['label']}, {part['distance']}, record"
+        for row in map(row_of, part["rows"]):
+            if (row.network, row.space, row.distance) not in told:
+                found += [Gathered(one, label, str(one.judgement)) for one in _named(row, experiment)]
+    for one in missing_of(record):
+        network, _, space = one["label"].partition(" ")
+        if (network, one["distance"]) not in seen:
+            row = Row(network, space, one["distance"], "", Judgement("not run", {}, 0, "", one["reason"]))
+            names = [name for name, known in STATISTICS.items() if known.claim == experiment] or ["all rows"]
+            rows = (Row(network, space, row.distance, name, row.judgement) for name in names)
+            label = f"{one['label']}, {one['distance']}, record"
+            found += [Gathered(each, label, one["reason"]) for row in rows for each in _named(row, experiment)]
+    return found
+
+
+def _of_run(run: About, entry: Mapping[str, Any]) -> Gathered:
+    intervals = {name: Interval(*ends) for name, ends in entry.get("intervals", {}).items()}
+    judged = Judgement(entry["verdict"], intervals, entry.get("units", 0), entry["rule"], entry.get("note", ""))
+    row = Row(run.network, run.space, entry.get("distance") or run.distance, entry["claim"], judged)
+    return Gathered(row, run.label, entry["ours"], entry["authors"], entry.get("tolerance"))
+
+
+def _named(row: Row, experiment: str) -> Iterator[Row]:
+    """The row with its claim in words, where it belongs to the experiment."""
+    known = STATISTICS.get(row.statistic)
+    if known is None or known.claim == experiment:
+        words = f"{known.words} than every kind of control" if known else f"recorded: {row.statistic}"
+        yield Row(row.network, row.space, row.distance, words, row.judgement)
