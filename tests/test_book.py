@@ -17,7 +17,7 @@ from conftest import PAGES, ROOT, SETUP, write_notebook
 
 from geomlib import course
 from geomlib.book import build as book
-from geomlib.book import notebook, runner
+from geomlib.book import highlights, notebook, runner
 from geomlib.book import plan as plans
 
 
@@ -97,6 +97,19 @@ def test_a_first_edition_ends_with_the_book_that_is_told_to_end(toy_book: Path, 
     # Slow machines: an edition that was finished before it was told to end is whole.
     assert all((place / "index.html").exists() for place in toy_book.glob("_build/[!.]*"))
     assert not list(toy_book.glob("_build/.*")) and not list(toy_book.glob("results/*/.*"))
+
+
+def test_a_highlight_needs_the_numbers_that_it_quotes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    prose = tmp_path / "book/highlights/toy.md"
+    prose.parent.mkdir(parents=True)
+    prose.write_text("Judged: {glue:text}`executed/toy.ipynb::ratio:.1f` times.\n")
+    summary = tmp_path / "toy/summary.json"
+    summary.parent.mkdir()
+    summary.write_text(json.dumps({"numbers": {"ratio": 2.0}, "figures": {}}))
+    assert highlights.text([summary.parent]).startswith("Judged")
+    summary.write_text(json.dumps({"numbers": {"other": 2.0}, "figures": {}}))
+    assert "Judged" not in highlights.text([summary.parent])
 
 
 def test_book_is_built_once_and_a_failing_build_leaves_it(toy_book: Path) -> None:

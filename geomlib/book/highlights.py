@@ -16,7 +16,8 @@ def text(folders: Sequence[Path]) -> str:
 
     In the prose ``<<caption EXPERIMENT FIGURE>>`` and ``<<alt EXPERIMENT FIGURE>>`` stand for what a notebook said of a
     figure, ``<<finding EXPERIMENT>>`` for its finding, ``<<axes EXPERIMENT>>`` and ``<<verdicts EXPERIMENT>>`` for what
-    the functions of these names say.
+    the functions of these names say.  Prose that glues in a number that the run could not give, as one by a judge
+    where none was fair, is left out.
     """
     summaries = {
         folder.name: json.loads((folder / "summary.json").read_text(encoding="utf-8"))
@@ -33,8 +34,10 @@ def text(folders: Sequence[Path]) -> str:
     parts = []
     for name, summary in summaries.items():
         prose = PROSE / f"{name}.md"
-        if prose.is_file() and "does_not_apply" not in summary:
-            parts.append(re.sub(r"<<(\w+ \w+(?: \w+)?)>>", quote, prose.read_text(encoding="utf-8")))
+        said = prose.read_text(encoding="utf-8") if prose.is_file() else ""
+        needed = set(re.findall(rf"{name}\.ipynb::(\w+)", said))
+        if said and "does_not_apply" not in summary and summary["numbers"].keys() >= needed:
+            parts.append(re.sub(r"<<(\w+ \w+(?: \w+)?)>>", quote, said))
     return "\n".join(parts) or "None of the experiments applies to this generator.\n"
 
 
