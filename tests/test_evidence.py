@@ -174,6 +174,12 @@ def test_what_is_no_record(tmp_path: Path) -> None:
         read_record(tmp_path / "other.json")
 
 
+def test_what_was_known_before_the_rule_is_told_wherever_a_part_is() -> None:
+    told = {(part["label"], part["distance"]): made(part) for part in read_record(RECORD)["parts"]}
+    assert "the rule was written with earlier numbers of it known" in told["mlp-cats", "mse"]
+    assert told["shapes-dcgan", "mse"].startswith("recorded on ") and "known" not in told["shapes-dcgan", "mse"]
+
+
 def test_a_control_of_the_record_comes_out_again_and_another_does_not(fetched: Callable[[str], Path]) -> None:
     fetched("mlp-cats")
     G, d = geomlib.load_generator("mlp-cats"), geomlib.load_distance("mse")

@@ -112,9 +112,10 @@ def judgements(part: Mapping[str, Any] | None) -> dict[str, Judgement]:
 
 
 def made(part: Mapping[str, Any]) -> str:
-    """When and with what code a part was made, in words."""
-    how = part["made"]
-    return f"recorded on {how['date']} with commit {how['commit'][:7]}"
+    """When and with what code a part was made, in words; and whether numbers of it were known before the rule was."""
+    how, known = part["made"], any(row.get("known") for row in part.get("rows", ()))
+    told = "; the rule was written with earlier numbers of it known" if known else ""
+    return f"recorded on {how['date']} with commit {how['commit'][:7]}{told}"
 
 
 def find_record(start: Path) -> Path | None:
