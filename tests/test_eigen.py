@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.sparse.linalg import eigsh
 from torch import Tensor
@@ -65,6 +65,7 @@ def test_eigenvectors_are_the_known_ones() -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 1000), st.integers(1, 12), st.floats(0, 8), st.sampled_from([1, 2, 5, None]))
+@example(0, 1, 1e-4, 1)
 def test_residuals_meet_the_tolerance(seed: int, k: int, decades: float, block: int | None) -> None:
     values = torch.logspace(0, -decades, 24, dtype=torch.float64)
     op = operator(values, seed)
@@ -72,7 +73,11 @@ def test_residuals_meet_the_tolerance(seed: int, k: int, decades: float, block: 
     assert bool(pairs.converged.all())
     assert bool((true_residuals(pairs, op) <= 1.01e-4).all())
     assert bool((pairs.eigenvalues.diff() <= 0).all())
-    assert torch.allclose(pairs.eigenvalues, values[:k], rtol=1e-6)
+    # A residual bounds the way to the nearest eigenvalue; which ones are found, only where the spectrum falls.
+    nearest = (pairs.eigenvalues[:, None] - values).abs().amin(1)
+    assert bool((nearest <= 1.01e-4 * values[0]).all())
+    if decades >= 1:
+        assert torch.allclose(pairs.eigenvalues, values[:k], rtol=1e-6)
 
 
 def test_against_arpack_on_a_trained_generator() -> None:
