@@ -44,12 +44,8 @@ def measure(label: str, distance: str) -> tuple[dict[str, Any], Arrays]:
         summaries = [json.loads((folder / "summary.json").read_text(encoding="utf-8")) for folder in folders]
         found[profile] = {name: summary["numbers"] for name, summary in zip(EXPERIMENTS, summaries, strict=True)}
         words[profile] = {row["claim"]: row["verdict"] for row in summaries[-1]["comparison"]}
-    shown = {
-        name: word
-        for name, statistic in STATISTICS.items()
-        for claim, word in words[PROFILES[0]].items()
-        if claim.startswith(statistic.words)
-    }
+    quick = words[PROFILES[0]]
+    shown = {name: quick[one.sentence] for name, one in STATISTICS.items() if one.sentence in quick}
     made = manifest(LOADED, time.monotonic() - start)
     return {"label": label, "distance": distance, "made": made, "rows": [], **found, "quick words": shown}, {}
 

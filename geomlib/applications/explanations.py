@@ -104,14 +104,14 @@ def block_curve(
     if latents is not None and latents < 2:
         raise ValueError(f"latents: expected at least two, got {latents}")
     axes, n, count = average(metrics).eigenvectors, metrics.matrix.shape[-1], len(metrics.matrix)
+    sampled = latents is not None and latents < count
     boundaries = tuple(2**power for power in range(n.bit_length()) if 2**power < n)
     random = torch.Generator().manual_seed(seed)
     linear, log = (torch.zeros(len(boundaries) + 1, draws, dtype=torch.float64) for _ in range(2))
     for kept in range(len(boundaries) + 1):
         ends = [0, *boundaries[:kept], n]
         for draw in range(draws):
-            every = latents is None or latents >= count
-            some = slice(None) if every else torch.randperm(count, generator=random)[:latents]
+            some = torch.randperm(count, generator=random)[:latents] if sampled else slice(None)
             values, floor = metrics.eigenvalues[some], metrics.noise_floor[some]
             frames = axes.repeat(len(values), 1, 1)
             for first, last in zip(ends, ends[1:], strict=False):

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from geomlib.findings.controlled import THAN_CONTROLS
+
 LEADING = "interpretable_axes"  # its pictures come first
 PROSE = Path("book") / "highlights"
-_JUDGED = " than every kind of control"  # how the claims end that are judged against networks without training
 
 
 def text(folders: Sequence[Path]) -> str:
@@ -57,9 +58,9 @@ def axes(summary: Mapping[str, Any]) -> str:
 def verdicts(summary: Mapping[str, Any]) -> str:
     """The word of each claim that is judged against every kind of control."""
     words = {
-        row["claim"].removesuffix(_JUDGED): row["verdict"]
+        row["claim"].removesuffix(THAN_CONTROLS): row["verdict"]
         for row in summary["comparison"]
-        if row["claim"].endswith(_JUDGED)
+        if row["claim"].endswith(THAN_CONTROLS)
     }
     if set(words.values()) <= {"not comparable", "not run"}:
         return "Not comparable: not measured against three networks of each kind of control."

@@ -175,7 +175,7 @@ def _write(folder: Path, part: Mapping[str, Any], record: Mapping[str, Any]) -> 
         "own network stands first, in another colour.",
     )
     for name, judged in judgements(part).items():
-        results.claim(f"{STATISTICS[name].words} than every kind of control", ours=judged, source="ours alone")
+        results.claim(STATISTICS[name].sentence, ours=judged, source="ours alone")
     results.number(seconds=part["made"]["seconds"], latents=part["latents"], networks_of_each_kind=len(part["seeds"]))
     results.provenance(
         generator=part["label"],

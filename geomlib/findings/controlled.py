@@ -12,20 +12,31 @@ from geomlib.homogeneity import consistency, off_diagonal, ranks_above_floor
 from geomlib.metric import Metric
 from geomlib.spectrum import dimensions_for, participation_ratio
 
+THAN_CONTROLS = " than every kind of control"
+
 
 class Statistic(NamedTuple):
-    """A statistic of rule 1: its claim, whether the network should have more or less of it, and how one says that."""
+    """A statistic of rule 1: its claim, whether the network should have more or less of it, and how one says that.
+
+    `number` is what pages call it in their summaries.
+    """
 
     claim: str
     claimed: str
     words: str
+    number: str
+
+    @property
+    def sentence(self) -> str:
+        """The claim in words, as every page and record has it."""
+        return f"{self.words}{THAN_CONTROLS}"
 
 
 STATISTICS = {
-    "linear consistency": Statistic("homogeneity", "more", "more linear consistency"),
-    "log consistency": Statistic("homogeneity", "more", "more log consistency"),
-    "axes for 99 %": Statistic("anisotropy", "less", "fewer axes for 99 % of the trace"),
-    "participation ratio": Statistic("anisotropy", "less", "a smaller participation ratio"),
+    "linear consistency": Statistic("homogeneity", "more", "more linear consistency", "linear_consistency"),
+    "log consistency": Statistic("homogeneity", "more", "more log consistency", "log_consistency"),
+    "axes for 99 %": Statistic("anisotropy", "less", "fewer axes for 99 % of the trace", "axes_for_99_percent"),
+    "participation ratio": Statistic("anisotropy", "less", "a smaller participation ratio", "participation_ratio"),
 }
 
 

@@ -1,8 +1,8 @@
 """All rows of an experiment's claims: of the runs that there are, and of a record whose parts stand on no page."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -90,19 +90,20 @@ def gather(runs: Iterable[tuple[About, Path]], experiment: str, record: str | Pa
             if RECORDED in (entry["source"] or ""):
                 told.add((run.network, run.space, run.distance))
             found.append(_of_run(run, entry))
+    names = [name for name, known in STATISTICS.items() if known.claim == experiment]
     for part in parts_of(record):
         label = f"{part['label']}, {part['distance']}, record"
         for row in map(row_of, part["rows"]):
-            if (row.network, row.space, row.distance) not in told:
-                found += [Gathered(one, label, str(one.judgement)) for one in _named(row, experiment)]
+            ours = row.statistic in names or row.statistic not in STATISTICS
+            if ours and (row.network, row.space, row.distance) not in told:
+                found.append(Gathered(replace(row, statistic=_words(row.statistic)), label, str(row.judgement)))
     for one in missing_of(record):
         network, _, space = one["label"].partition(" ")
         if (network, one["distance"]) not in seen:
-            row = Row(network, space, one["distance"], "", Judgement("not run", {}, 0, "", one["reason"]))
-            names = [name for name, known in STATISTICS.items() if known.claim == experiment] or ["all rows"]
-            rows = (Row(network, space, row.distance, name, row.judgement) for name in names)
             label = f"{one['label']}, {one['distance']}, record"
-            found += [Gathered(each, label, one["reason"]) for row in rows for each in _named(row, experiment)]
+            lacking = Judgement("not run", {}, 0, "", one["reason"])
+            rows = [Row(network, space, one["distance"], _words(name), lacking) for name in names or ["all rows"]]
+            found += [Gathered(row, label, one["reason"]) for row in rows]
     return found
 
 
@@ -113,9 +114,6 @@ def _of_run(run: About, entry: Mapping[str, Any]) -> Gathered:
     return Gathered(row, run.label, entry["ours"], entry["authors"], entry.get("tolerance"))
 
 
-def _named(row: Row, experiment: str) -> Iterator[Row]:
-    """The row with its claim in words, where it belongs to the experiment."""
-    known = STATISTICS.get(row.statistic)
-    if known is None or known.claim == experiment:
-        words = f"{known.words} than every kind of control" if known else f"recorded: {row.statistic}"
-        yield Row(row.network, row.space, row.distance, words, row.judgement)
+def _words(statistic: str) -> str:
+    """The claim in words that a row of a record is about."""
+    return STATISTICS[statistic].sentence if statistic in STATISTICS else f"recorded: {statistic}"

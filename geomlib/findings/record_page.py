@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from geomlib.findings.intervals import Interval
-from geomlib.findings.record import made, missing_of, parts_of, row_of
+from geomlib.findings.record import missing_of, parts_of, row_of, told
 from geomlib.findings.results import Results
 from geomlib.findings.rules import Judgement
 
@@ -47,7 +47,7 @@ def draw_record(out: Results, path: str, network: str, *, ratios: bool = False, 
         out.figure(
             "record",
             intervals(panels, nulls, "no difference"),
-            caption=f"{caption} Records: {_told(parts)}.",
+            caption=f"{caption} Records: {told(parts)}.",
             alt="Panels of points with intervals: a row for each arm and what it has to beat; crosses: no difference.",
         )
 
@@ -81,7 +81,7 @@ def list_record(
     rows += [[one["label"], one["distance"], *[None] * (3 + len(extra)), "not run"] for one in missing_of(path)]
     against = f"{'Over' if ratios else 'Minus'} each other arm (95 %)"
     header = ["Network", "Distance", "Arm", "Measure", *extra, against, "Verdict"]
-    out.table(f"{title}. {_told(parts)}", header, rows)
+    out.table(f"{title}. {told(parts)}", header, rows)
 
 
 def _rows(parts: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], str, str, Judgement]]:
@@ -93,7 +93,3 @@ def _rows(parts: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any
 
 def _against(judged: Judgement, ratios: bool) -> dict[str, Interval]:
     return {name: as_ratio(gap) if ratios else gap for name, gap in judged.intervals.items()}
-
-
-def _told(parts: Sequence[Mapping[str, Any]]) -> str:
-    return "; ".join(f"{part['label']}, {part['distance']}: {made(part)}" for part in parts)

@@ -24,7 +24,7 @@ from geomlib._checks import as_count, shown
 from geomlib._markdown import without_tags
 from geomlib._progress import Progress
 from geomlib.findings.intervals import Interval
-from geomlib.findings.rules import AxesJudged, Count, Judgement, identity, verdict
+from geomlib.findings.rules import AxesJudged, Count, Judgement, claimed_side, identity, verdict
 
 PROGRESS_FILE = "GEOMLIB_PROGRESS"  # environment variable; set by the runner, read by the notebook's kernel
 _LONGEST_NAME = 100  # letters
@@ -229,7 +229,10 @@ class Results:
         if isinstance(ours, Judgement):
             row |= {"units": ours.units, "note": ours.note}
         plain = {key: _plain(key, value) for key, value in row.items()}
-        if intervals := _on_the_claimed_side(ours, above, below):
+        intervals: Mapping[str, Interval] = ours.intervals if isinstance(ours, Judgement) else {}
+        if isinstance(ours, Interval) and (above, below) != (None, None):
+            intervals = {"": claimed_side(ours, above, below)}
+        if intervals:
             plain |= {"intervals": {name: _plain("intervals", ends) for name, ends in intervals.items()}}
         self.summary["comparison"].append(plain)
         self._write()
@@ -344,17 +347,6 @@ def _check_name(what: str, name: str) -> None:
     """Raise `ValueError` unless a name is that of a plain file, which never leads out of the folder."""
     if not name.replace("-", "").replace("_", "").isalnum() or len(name) > _LONGEST_NAME:
         raise ValueError(f"{what} name {shown(name)}: use letters, digits, - and _ only, {_LONGEST_NAME} at most")
-
-
-def _on_the_claimed_side(ours: Any, above: float | None, below: float | None) -> Mapping[str, Interval]:
-    """The intervals that a verdict rests on, positive on the claimed side; none where there is no verdict."""
-    if isinstance(ours, Judgement):
-        return ours.intervals
-    if not isinstance(ours, Interval) or (above is None and below is None):
-        return {}
-    if above is not None:
-        return {"": Interval(*(end - above for end in ours))}
-    return {"": Interval(*(float(below or 0.0) - end for end in (ours.value, ours.high, ours.low)))}
 
 
 def _told(ours: Any) -> Any:

@@ -46,6 +46,7 @@ __all__ = [
     "all_above",
     "arms_beaten",
     "axes_against_random",
+    "claimed_side",
     "count_networks",
     "identity",
     "is_optional",
@@ -128,9 +129,15 @@ def verdict(
         return "not comparable"
     if not isinstance(ours, Interval):
         raise TypeError(f"ours: expected an Interval beside above or below, got {type(ours).__name__}")
-    bound = above if above is not None else -(below or 0.0)
-    side = ours if above is not None else Interval(-ours.value, -ours.high, -ours.low)
-    return _word([Interval(*(end - bound for end in side))])
+    return _word([claimed_side(ours, above, below)])
+
+
+def claimed_side(ours: Interval, above: float | None, below: float | None) -> Interval:
+    """How far an interval lies above, or below, the value that it should: positive on the claimed side."""
+    if above is not None:
+        return Interval(*(end - above for end in ours))
+    bound = below or 0.0
+    return Interval(bound - ours.value, bound - ours.high, bound - ours.low)
 
 
 def identity(error: float, tolerance: float) -> str:
