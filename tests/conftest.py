@@ -19,6 +19,7 @@ from geomlib.book import build as book
 from geomlib.book import plan as plans
 from geomlib.book import runner
 from geomlib.book.check.browser import HINT, chromium
+from geomlib.book.kernels import Kernels
 from geomlib.generators import archives
 from geomlib.generators.packaged import PACKAGED
 
@@ -135,12 +136,19 @@ def smallest() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def run_smallest(shared: Path, smallest: dict[str, str]) -> Callable[[str], Path]:
+def kernels() -> Iterator[Kernels]:
+    """Where the notebooks of this test process begin: with the libraries imported once."""
+    with Kernels(threads=1) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def run_smallest(shared: Path, smallest: dict[str, str], kernels: Kernels) -> Callable[[str], Path]:
     """Runs a notebook of the real project at its smallest parameters, once for all tests; returns its folder."""
 
     def run(name: str) -> Path:
         with FileLock(f"{shared}-{name}.lock"):
-            return runner.run([name], root=shared, settings=smallest)[0]
+            return runner.run([name], root=shared, settings=smallest, kernels=kernels)[0]
 
     return run
 

@@ -14,6 +14,7 @@ from torch.nn import functional
 import geomlib
 from geomlib import figures
 from geomlib.book import notebook, runner
+from geomlib.book.kernels import Kernels
 from geomlib.findings import Results
 from geomlib.worlds.tones.data import LENGTH, SAMPLE_RATE
 from geomlib.worlds.tones.networks import encode_factors, load_tone_reader, log_spectrogram
@@ -142,11 +143,11 @@ def test_shares_of_factors_are_those_of_a_regression(folder: Path) -> None:
 
 
 @pytest.mark.notebooks
-def test_sounds_of_another_kind_are_played_without_factors(shared: Path, tmp_path: Path) -> None:
+def test_sounds_of_another_kind_are_played_without_factors(shared: Path, tmp_path: Path, kernels: Kernels) -> None:
     file = tmp_path / "piano.py"
     file.write_text(PIANO, encoding="utf-8")
     settings = {"profile": "smallest", "generator": f"{file}:piano", "distance": "mse"}
-    made = runner.run(["audio"], root=shared, settings=settings)[0]
+    made = runner.run(["audio"], root=shared, settings=settings, kernels=kernels)[0]
     found = summary_of(made)
     assert "shares" not in found["figures"] and "effects" not in found["figures"]
     assert "none" in found["provenance"]["reader"]
@@ -157,9 +158,9 @@ def test_sounds_of_another_kind_are_played_without_factors(shared: Path, tmp_pat
 
 
 @pytest.mark.notebooks
-def test_images_are_no_sounds(shared: Path) -> None:
+def test_images_are_no_sounds(shared: Path, kernels: Kernels) -> None:
     settings = {"profile": "smallest", "generator": "shapes-dcgan"}
-    made = runner.run(["audio"], root=shared, settings=settings)[0]
+    made = runner.run(["audio"], root=shared, settings=settings, kernels=kernels)[0]
     found = summary_of(made)
     assert "(3, 64, 64)" in found["does_not_apply"]
     assert not list(made.glob("*.wav")) and not found["figures"]

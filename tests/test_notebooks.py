@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT
 
 from geomlib.book import notebook, parameters, runner
+from geomlib.book.kernels import Kernels
 
 NAMES = runner.experiments(ROOT)
 every_notebook = pytest.mark.parametrize("name", NAMES)
@@ -96,19 +97,19 @@ FEW_LATENTS += ("known_axes", "labels", "shuffled_control")
 
 @pytest.mark.notebooks
 @pytest.mark.parametrize("name", FEW_LATENTS)
-def test_runs_on_another_generator(name: str, shared: Path) -> None:
+def test_runs_on_another_generator(name: str, shared: Path, kernels: Kernels) -> None:
     """On three classes: a small space with few latents, and none of the defaults."""
     settings = {"profile": "smallest", "generator": "shapes-biggan", "space": "class", "distance": "mse"}
-    check_results(name, runner.run([name], root=shared, settings=settings)[0])
+    check_results(name, runner.run([name], root=shared, settings=settings, kernels=kernels)[0])
 
 
 @pytest.mark.notebooks
 @pytest.mark.parametrize("name", ["metric_tensor", "layers", "your_gan"])
-def test_runs_on_a_file_of_weights(name: str, shared: Path) -> None:
+def test_runs_on_a_file_of_weights(name: str, shared: Path, kernels: Kernels) -> None:
     """NVIDIA's own form, in styles; the folder is named by the file."""
     file = Path(__file__).parent / "golden" / "nvidia" / "stylegan3_t.pkl"
     settings = {"profile": "smallest", "generator": str(file), "space": "w", "distance": "mse"}
-    [folder] = runner.run([name], root=shared, settings=settings)
+    [folder] = runner.run([name], root=shared, settings=settings, kernels=kernels)
     check_results(name, folder)
     assert "stylegan3_t.pkl" in folder.parent.name
 

@@ -1,4 +1,4 @@
-"""Executes one notebook with papermill: the runner starts this file in a process of its own.
+"""Executes one notebook with papermill, in a process of its own that `kernels.Kernels` begins.
 
 So the peak memory of the notebook's kernel can be read when it has ended. It imports nothing of geomlib, to start fast.
 """

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 from geomlib._files import METRICS, name_beside, sha256
 from geomlib.book import notebook, provenance
+from geomlib.book.kernels import Kernels, Process
 from geomlib.book.plan import Plan
 from geomlib.findings.results import PROGRESS_FILE
 
@@ -32,7 +32,7 @@ class StoppedError(RuntimeError):
     """A notebook was ended because it was asked for."""
 
 
-def execute(root: Path, plan: Plan, threads: int, say: Say, stop: threading.Event | None = None) -> float:
+def execute(root: Path, plan: Plan, kernels: Kernels, say: Say, stop: threading.Event | None = None) -> float:
     """Run one notebook into a folder beside the final one and swap it in; returns seconds.
 
     When `stop` is set its process ends, and what it has written goes.
@@ -55,7 +55,7 @@ def execute(root: Path, plan: Plan, threads: int, say: Say, stop: threading.Even
         def tell(text: str) -> None:
             say(f"{plan.label}:   {text}")
 
-        log = _in_own_process(request, Path(scratch), threads, tell, stop or threading.Event())
+        log = _in_own_process(request, Path(scratch), kernels, tell, stop or threading.Event())
         output, record_file = Path(request["output"]), Path(request["record"])
         if not record_file.is_file():
             raise NotebookError(f"{plan.label}: its process ended without a result\n{log[-3000:]}")
@@ -72,7 +72,7 @@ def execute(root: Path, plan: Plan, threads: int, say: Say, stop: threading.Even
         paths = {staging.as_posix(): plan.folder.as_posix(), here: ""}
         text = notebook.normalise(executed, plan.experiment, paths)
         (staging / plan.source.name).write_text(text, encoding="utf-8", newline="\n")
-        manifest = _manifest(root, plan, threads, record) | {"fingerprint": fingerprint, "sources": sources}
+        manifest = _manifest(root, plan, kernels.threads, record) | {"fingerprint": fingerprint, "sources": sources}
         manifest["files"] = {path.name: sha256(path) for path in sorted(staging.iterdir())}
         (staging / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return float(record["seconds"])
@@ -94,7 +94,7 @@ def _staging(final: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _in_own_process(request: dict[str, Any], scratch: Path, threads: int, say: Say, stop: threading.Event) -> str:
+def _in_own_process(request: dict[str, Any], scratch: Path, kernels: Kernels, say: Say, stop: threading.Event) -> str:
     """Execute a request, passing on the notebook's progress; returns what the process printed."""
     request_file, log, progress = scratch / "request.json", scratch / "log", scratch / "progress"
     request_file.write_text(json.dumps(request), encoding="utf-8")
@@ -104,31 +104,25 @@ def _in_own_process(request: dict[str, Any], scratch: Path, threads: int, say: S
         "IPYTHONDIR": str(scratch / "ipython"),  # no one's start-up files
         "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, not one that a user registered
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # a warning that would land in the notebook
-        "PYTHONHASHSEED": "0",
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
     }
-    with log.open("wb") as stream:
-        command = [sys.executable, "-P", str(provenance.PACKAGE / "book" / "kernel_main.py"), str(request_file)]
-        process = subprocess.Popen(  # in a session of its own: Ctrl-C reaches the runner, which ends it
-            command, stdout=stream, stderr=stream, env=environment, cwd=request["root"], start_new_session=True
-        )
-        shown, last = "", 0.0
+    shown, last = "", 0.0
 
-        def tell() -> None:
-            nonlocal shown, last
-            text = progress.read_text(encoding="utf-8") if progress.is_file() else ""
-            if text and text != shown and time.monotonic() - last > 5:
-                shown, last = text, time.monotonic()
-                say(text)
+    def tell() -> None:
+        nonlocal shown, last
+        text = progress.read_text(encoding="utf-8") if progress.is_file() else ""
+        if text and text != shown and time.monotonic() - last > 5:
+            shown, last = text, time.monotonic()
+            say(text)
 
-        attend(process, stop, tell)
+    try:
+        process = kernels.begin(request_file, log, environment, request["root"])
+    except ChildProcessError as error:
+        raise NotebookError(str(error)) from error
+    attend(process, stop, tell)
     return log.read_text(encoding="utf-8", errors="replace")
 
 
-def attend(
-    process: "subprocess.Popen[Any]", stop: threading.Event, meanwhile: Callable[[], None] = lambda: None
-) -> None:
+def attend(process: Process, stop: threading.Event, meanwhile: Callable[[], None] = lambda: None) -> None:
     """Wait until a process ends, and end it when `stop` is set or whatever else happens here.
 
     Raises:

@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
+from geomlib.book.kernels import Kernels
 from geomlib.book.plan import PROFILES, SHARED, Plan, experiments, make_plan, stages
 from geomlib.book.process import NotebookError, Say, execute
 from geomlib.book.run import Answers
@@ -51,6 +52,7 @@ def run(
     given: Mapping[str, Any] | None = None,
     force: bool = False,
     threads: int = 1,
+    kernels: Kernels | None = None,
     say: Say = print,
 ) -> list[Path]:
     """Run those of the named experiments that are stale; returns their folders. See `run_plans`.
@@ -62,6 +64,7 @@ def run(
         given: see `make_plan`.
         force: run also what is not stale.
         threads: see `run_plans`.
+        kernels: see `run_plans`.
         say: takes one line at the start and the end of each notebook, and some between.
 
     Raises:
@@ -73,7 +76,7 @@ def run(
     with contextlib.chdir(root):
         answers: Answers = {}
         plans = [make_plan(root, name, settings or {}, given or {}, answers) for name in names]
-    return run_plans(root, plans, force=force, threads=threads, say=say)
+    return run_plans(root, plans, force=force, threads=threads, kernels=kernels, say=say)
 
 
 def run_plans(
@@ -82,6 +85,7 @@ def run_plans(
     *,
     force: bool = False,
     threads: int = 1,
+    kernels: Kernels | None = None,
     say: Say = print,
     finished: Callable[[Path], None] = lambda folder: None,
 ) -> list[Path]:
@@ -90,6 +94,7 @@ def run_plans(
     Each notebook computes with `threads` threads whatever runs beside it, so that its numbers do not depend on that; on
     a GPU one notebook runs at a time. Notebooks that read the results of others come after these. Of plans with one
     folder the first counts. `finished` is told the folder of each plan whose results are there, as soon as they are.
+    With `kernels` that are open the notebooks begin there, with the threads of those, and they stay open.
 
     Raises:
         ValueError: notebooks that read each other in a circle; nothing has run then.
@@ -99,7 +104,7 @@ def run_plans(
     if threads < 1:
         raise ValueError(f"threads: expected a positive integer, got {threads}")
     once = {plan.folder: plan for plan in reversed(plans)}
-    with contextlib.chdir(root):
+    with contextlib.chdir(root), contextlib.nullcontext(kernels) if kernels else Kernels(threads) as opened:
         for stage in stages([once[folder] for folder in dict.fromkeys(plan.folder for plan in plans)]):
             current = [plan.is_current() and not force for plan in stage]
             for plan, skip in zip(stage, current, strict=True):
@@ -108,20 +113,25 @@ def run_plans(
                     finished(plan.folder)
             stale = [plan for plan, skip in zip(stage, current, strict=True) if not skip]
             on_processor = all(str(plan.parameters.get("device", "cpu")) == "cpu" for plan in stale)
-            at_once = (os.cpu_count() or 1) // threads if on_processor else 1
-            _run_stage(root, stale, threads, at_once, say, finished)
+            at_once = (os.cpu_count() or 1) // opened.threads if on_processor else 1
+            _run_stage(root, stale, opened, at_once, say, finished)
     return [root / plan.folder for plan in plans]
 
 
 def _run_stage(
-    root: Path, plans: Sequence[Plan], threads: int, at_once: int, say: Say, finished: Callable[[Path], None]
+    root: Path,
+    plans: Sequence[Plan],
+    kernels: Kernels,
+    at_once: int,
+    say: Say,
+    finished: Callable[[Path], None],
 ) -> None:
     if plans:  # the list of fonts is made here where it is missing: in a notebook, its warning would stand on the page
         import matplotlib.font_manager  # noqa: F401
 
     def one(plan: Plan) -> None:
         say(f"{plan.label}: running")
-        say(f"{plan.label}: done in {execute(root, plan, threads, say, stop):.1f} s")
+        say(f"{plan.label}: done in {execute(root, plan, kernels, say, stop):.1f} s")
         finished(plan.folder)
 
     stop = threading.Event()

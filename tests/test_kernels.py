@@ -1,0 +1,100 @@
+"""Notebooks that are forked from one process: nothing passes between them, and they give what new processes give."""
+
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import write_notebook
+from test_stopping import is_alive
+
+from geomlib.book import kernels as kernels_
+from geomlib.book import runner
+from geomlib.book.kernels import Kernels
+
+forks = pytest.mark.skipif(not kernels_.FORKS, reason="this system does not fork")
+LOOK = """import os, sys
+found = {"torch": "torch" in sys.modules, "geomlib": any(name.partition(".")[0] == "geomlib" for name in sys.modules)}
+import numpy as np
+import torch
+from pathlib import Path
+from geomlib.findings import Results
+out = Results(results)
+found |= {"type": str(torch.get_default_dtype()), "told": os.environ.get("TOLD", "")}
+found |= {"threads": torch.get_num_threads(), "folder": str(Path.cwd()), "hash": hash("a")}
+found |= {"drawn": [float(torch.rand(1)), float(np.random.rand())]}
+out.number(**found)"""
+SPOIL = """torch.set_default_dtype(torch.float64)
+torch.manual_seed(5)
+os.environ["TOLD"] = "spoilt"
+os.chdir("/")
+torch.spoilt = True"""
+
+
+def numbers(folder: Path) -> dict[str, Any]:
+    """What a notebook has found."""
+    found: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["numbers"]
+    return found
+
+
+@forks
+def test_nothing_passes_from_one_notebook_to_the_next(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libraries are there at the first line, the package is not: what is edited between two of them counts."""
+    write_notebook(toy, "toy", LOOK, SPOIL)
+    with Kernels(threads=1) as kernels:
+        first = numbers(*runner.run(["toy"], kernels=kernels))
+        second = numbers(*runner.run(["toy"], kernels=kernels, force=True))
+        monkeypatch.setenv("TOLD", "from outside")
+        third = numbers(*runner.run(["toy"], kernels=kernels, force=True))
+    drawn = [found.pop("drawn") for found in (first, second, third)]
+    assert len({number for pair in drawn for number in pair}) == 6, "what is drawn without a seed differs"
+    assert first == second
+    assert third == first | {"told": "from outside"}
+    assert first["torch"] and not first["geomlib"] and first["threads"] == 1
+    assert first["type"] == "torch.float32" and first["folder"] == str(toy)
+
+
+@forks
+def test_a_new_process_gives_the_same_bytes(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def contents() -> dict[str, bytes]:
+        [folder] = runner.run(["toy"], force=True)
+        return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "manifest.json"}
+
+    same = LOOK.replace('"torch" in sys.modules', "1").replace('{"drawn"', '{} and {"drawn"')
+    drawn = 'import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()\nprint(hash("a"))\n1 / 3'
+    write_notebook(toy, "toy", drawn, same)
+    forked = contents()
+    monkeypatch.setattr(kernels_, "FORKS", False)
+    assert contents() == forked
+    assert b"image/png" in forked["toy.ipynb"]
+
+
+@forks
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc which processes are alive")
+def test_they_end_with_the_context(toy: Path) -> None:
+    who = "import os\nfrom geomlib.findings import Results\nout = Results(results)\n"
+    write_notebook(toy, "toy", who + "out.number(kernel=os.getpid(), notebook=os.getppid())\n")
+    with Kernels(threads=1) as kernels:
+        found = numbers(*runner.run(["toy"], kernels=kernels))
+    limit = time.monotonic() + 10
+    while any(is_alive(pid) for pid in found.values()) and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert not [name for name, pid in found.items() if is_alive(pid)]
+
+
+@forks
+def test_the_end_of_the_process_they_come_from_is_told(toy: Path) -> None:
+    """It was killed: the notebook ends with it, and the next one says why it cannot begin."""
+    deadly = "import os, signal, time\nfrom pathlib import Path\nnotebook = os.getppid()\n"
+    deadly += "line = Path(f'/proc/{notebook}/stat').read_text().rpartition(')')[2].split()\n"
+    deadly += f"os.kill(int(line[1]), {int(signal.SIGKILL)})\ntime.sleep(60)"
+    write_notebook(toy, "toy", deadly)
+    with Kernels(threads=1) as kernels:
+        with pytest.raises(runner.NotebookError, match="its process ended without a result"):
+            runner.run(["toy"], kernels=kernels)
+        with pytest.raises(runner.NotebookError, match="the process from which notebooks begin has ended"):
+            runner.run(["toy"], kernels=kernels)
+    assert not [path for path in (toy / "results").rglob("*") if path.is_file()]
