@@ -8,6 +8,8 @@ from torch import nn
 
 import geomlib
 from geomlib.applications import controls
+from geomlib.findings.controlled import own_statistics
+from geomlib.findings.measured import beside_controls
 from geomlib.generators.architectures.spectral import SpectralLayer
 from geomlib.generators.latents import latents_for
 
@@ -151,6 +153,20 @@ def test_one_control_of_each_kind_is_measured_at_the_same_latents() -> None:
         assert network.weights_hash == make(G, 5).weights_hash
         assert torch.equal(metric.matrix, geomlib.metric_tensor(network, z, d).matrix)
     assert controls.one_of_each(geomlib.load_generator("sphere"), z[:, :2], d, 0) == {}
+
+
+def test_a_network_beside_one_control_of_each_kind_is_judged_by_its_own_claim() -> None:
+    G, d = geomlib.load_generator("shapes-dcgan"), geomlib.load_distance("mse")
+    z = G.sample(3, seed=0)
+    trained = geomlib.metric_tensor(G, z, d)
+    beside = beside_controls("anisotropy", G, trained, z[:2], d, seed=5)
+    assert list(beside.networks) == [G.name, "shuffled", "untrained"]
+    assert beside.networks[G.name] == own_statistics(trained[:2]) | {"contrast": controls.contrast(G, 5)}
+    assert list(beside.judged) == ["axes for 99 %", "participation ratio"]
+    assert {one.word for one in beside.judged.values()} == {"not comparable"}, "two latents, one network of a kind"
+    assert beside.source == "ours, on this page"
+    assert beside.rows("contrast")[0] == {"Network": G.name, "Contrast": controls.contrast(G, 5)}
+    assert not beside_controls("homogeneity", G, trained, z[:1], d, seed=5).networks
 
 
 def test_a_control_without_a_metric_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

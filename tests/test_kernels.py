@@ -21,12 +21,12 @@ found = {"torch": "torch" in sys.modules, "geomlib": any(name.partition(".")[0] 
 import numpy as np
 import torch
 from pathlib import Path
-from geomlib.findings import Results
-out = Results(results)
 found |= {"type": str(torch.get_default_dtype()), "told": os.environ.get("TOLD", "")}
 found |= {"threads": torch.get_num_threads(), "folder": str(Path.cwd()), "hash": hash("a")}
 found |= {"drawn": [float(torch.rand(1)), float(np.random.rand())]}
-out.number(**found)"""
+from geomlib.findings import Results
+Results(results).number(**found)"""
+HANDS = "from geomlib.findings import Results\nout = Results(results)\n"
 SPOIL = """torch.set_default_dtype(torch.float64)
 torch.manual_seed(5)
 os.environ["TOLD"] = "spoilt"
@@ -75,8 +75,7 @@ def test_a_new_process_gives_the_same_bytes(toy: Path, monkeypatch: pytest.Monke
 @forks
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc which processes are alive")
 def test_they_end_with_the_context(toy: Path) -> None:
-    who = "import os\nfrom geomlib.findings import Results\nout = Results(results)\n"
-    write_notebook(toy, "toy", who + "out.number(kernel=os.getpid(), notebook=os.getppid())\n")
+    write_notebook(toy, "toy", "import os\n" + HANDS + "out.number(kernel=os.getpid(), notebook=os.getppid())\n")
     with Kernels(threads=1) as kernels:
         found = numbers(*runner.run(["toy"], kernels=kernels))
     limit = time.monotonic() + 10
@@ -98,3 +97,11 @@ def test_the_end_of_the_process_they_come_from_is_told(toy: Path) -> None:
         with pytest.raises(runner.NotebookError, match="the process from which notebooks begin has ended"):
             runner.run(["toy"], kernels=kernels)
     assert not [path for path in (toy / "results").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("forked", [pytest.param(True, marks=forks), False])
+def test_kernels_listen_on_the_loopback_alone(toy: Path, monkeypatch: pytest.MonkeyPatch, forked: bool) -> None:
+    monkeypatch.setattr(kernels_, "FORKS", forked)
+    listening = "{one.laddr.ip for one in psutil.Process().net_connections('inet') if one.status == psutil.CONN_LISTEN}"
+    write_notebook(toy, "toy", f"import psutil\n{HANDS}out.number(places=sorted({listening}))")
+    assert numbers(*runner.run(["toy"]))["places"] == ["127.0.0.1"]

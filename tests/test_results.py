@@ -36,6 +36,11 @@ def test_numbers_become_plain(tmp_path: Path) -> None:
     assert list(summary(tmp_path)["numbers"]) == sorted(expected)
 
 
+def test_entries_of_a_mapping_are_numbers_of_their_own(tmp_path: Path) -> None:
+    Results(tmp_path).number(log={"own": {"mean": 0.9, "std": torch.tensor(0.5)}}, count=3)
+    assert summary(tmp_path)["numbers"] == {"log_own_mean": 0.9, "log_own_std": 0.5, "count": 3}
+
+
 @pytest.mark.parametrize("value", [float("nan"), np.float32("inf"), torch.tensor(float("nan")), [1.0, float("inf")]])
 def test_a_number_that_is_not_finite_is_named(tmp_path: Path, value: object) -> None:
     with pytest.raises(FloatingPointError, match="top is (nan|inf)"):

@@ -51,7 +51,8 @@ def panels(
 @styled
 def spectra(eigenvalues: Mapping[str, Tensor], floors: Mapping[str, float] | None = None) -> Figure:
     """Spectra `(P, n)` by rank, each over the largest of its mean: the mean, and a band from 5 to 95 % of positions."""
-    figure, axes = new_figure(7.0, 4.0)
+    many = len(eigenvalues) > 5  # a legend among them would cover some
+    figure, axes = new_figure(7.0, 5.0 if many else 4.0)
     for index, (label, values) in enumerate(eigenvalues.items()):
         spectrum = array(values)
         ranks, mean = np.arange(1, spectrum.shape[1] + 1), spectrum.mean(0)
@@ -63,7 +64,10 @@ def spectra(eigenvalues: Mapping[str, Tensor], floors: Mapping[str, float] | Non
         if floors and label in floors:
             axes[0, 0].axhline(floors[label], color=line.get_color(), lw=1, ls=":")
     axes[0, 0].set(yscale="log", xlabel="rank of the eigenvalue", ylabel="eigenvalue / largest mean eigenvalue")
-    axes[0, 0].legend(frameon=True)
+    if many:
+        figure.legend(loc="outside upper center", ncols=2)
+    else:
+        axes[0, 0].legend(frameon=True)
     return figure
 
 

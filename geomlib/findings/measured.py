@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -11,8 +11,8 @@ from geomlib._progress import Progress
 from geomlib.applications import controls
 from geomlib.applications.kinds import Controls, Make, measure_controls
 from geomlib.distances import Distance
-from geomlib.findings.controlled import STATISTICS, Gap, gaps, judge_gaps, own_statistics
-from geomlib.findings.record import row_entry
+from geomlib.findings.controlled import STATISTICS, Gap, gaps, judge, judge_gaps, own_statistics
+from geomlib.findings.record import judgements, made, part_about, row_entry
 from geomlib.findings.rules import Judgement, Row
 from geomlib.generators import Generator
 from geomlib.metric import Metric
@@ -52,6 +52,69 @@ class Measured:
             row_entry(Row(network, space, distance, statistic, judged), **more)
             for statistic, judged in self.judgements.items()
         ]
+
+
+class Beside(NamedTuple):
+    """A network beside one control of each kind, and what is judged of a claim.
+
+    Attributes:
+        networks: contrast and `own_statistics` of the network and of each kind, by name; none without two latents.
+        judged: by statistic of the claim.
+        source: where that was judged, in words.
+    """
+
+    networks: dict[str, dict[str, Any]]
+    judged: dict[str, Judgement]
+    source: str
+
+    def rows(self, *columns: str) -> list[dict[str, Any]]:
+        """The networks as rows of a table."""
+        return [
+            {"Network": name} | {column.capitalize(): one[column] for column in columns}
+            for name, one in self.networks.items()
+        ]
+
+
+def beside_controls(
+    claim: str,
+    generator: Generator,
+    trained: Metric,
+    latents: Tensor,
+    distance: Distance,
+    *,
+    seed: int,
+    record: str | Path = "",
+    progress: Callable[[str], Progress] | None = None,
+) -> Beside:
+    """One control of each kind at `latents` `(P, n)`, and a claim judged: by a record that has the network, else here.
+
+    Args:
+        claim: "homogeneity" or "anisotropy".
+        generator: the network.
+        trained: its metrics, at `latents` first of all.
+        latents: where the controls are measured; with fewer than two there are none.
+        distance: of images.
+        seed: of the controls.
+        record: its path; empty: none.
+        progress: gives what `sweep.metrics` takes, by kind.
+
+    Raises:
+        ValueError: a file that is no record.
+    """
+    own, found = trained[: len(latents)], {}
+    if len(latents) > 1:
+        found = controls.one_of_each(generator, latents, distance, seed, progress)
+    part = part_about(record, generator, distance)
+    judged = judgements(part) or judge(own, {kind: [metric] for kind, (_, metric) in found.items()})
+    networks = {generator.name: (generator, own)} | found if len(latents) > 1 else {}
+    return Beside(
+        {
+            name: own_statistics(metric) | {"contrast": controls.contrast(network, seed)}
+            for name, (network, metric) in networks.items()
+        },
+        {name: one for name, one in judged.items() if STATISTICS[name].claim == claim},
+        made(part) if part else "ours, on this page",
+    )
 
 
 def measure(

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from geomlib.distances import Distance
-from geomlib.findings.controlled import STATISTICS, judge
 from geomlib.findings.intervals import Interval
 from geomlib.findings.rules import Judgement, Row
 from geomlib.generators import Generator
-from geomlib.metric import Metric
 
 RECORD = "evidence/homogeneity.json"  # in the project
 
@@ -111,18 +109,6 @@ def missing_of(path: str | Path) -> list[dict[str, str]]:
 def judgements(part: Mapping[str, Any] | None) -> dict[str, Judgement]:
     """What a part says, by statistic; nothing where there is no part."""
     return {entry["statistic"]: row_of(entry).judgement for entry in (part["rows"] if part else ())}
-
-
-def judged_for(
-    claim: str, part: Mapping[str, Any] | None, trained: Metric, controls: Mapping[str, Sequence[Metric]]
-) -> dict[str, Judgement]:
-    """What is judged of the statistics of a claim: by a part of a record, or without one here, see `controlled.judge`.
-
-    Raises:
-        ValueError: as `controlled.judge`.
-    """
-    found = judgements(part) or judge(trained, controls)
-    return {name: one for name, one in found.items() if STATISTICS[name].claim == claim}
 
 
 def told(parts: Sequence[Mapping[str, Any]]) -> str:

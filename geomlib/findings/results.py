@@ -13,7 +13,7 @@ import os
 import sys
 import time
 import wave
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -147,13 +147,14 @@ class Results:
     def number(self, **values: Any) -> None:
         """Add numbers, words, truths or short lists of them to the summary.
 
-        The names can be glued into prose: ``{glue:text}`name:.2f```.
+        The names can be glued into prose: ``{glue:text}`name:.2f```.  Of a mapping, each entry is a number of its own:
+        ``log={"mean": 0.9}`` is ``log_mean``.
 
         Raises:
             FloatingPointError: a value that is not finite; None says that there is no value.
             TypeError: a value that JSON does not know.
         """
-        plain = {key: _plain(key, value) for key, value in values.items()}
+        plain = {key: _plain(key, value) for key, value in _flat(values)}
         self.summary["numbers"] |= plain
         self._write()
         for key, value in plain.items():
@@ -352,6 +353,15 @@ def _check_name(what: str, name: str) -> None:
 def _told(ours: Any) -> Any:
     """What a run found, as a table says it: an interval or a judgement in its own words, numbers as they are."""
     return str(ours) if isinstance(ours, Interval | Judgement | AxesJudged | Count) else ours
+
+
+def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Keys and values, those of a mapping inside under both keys."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat({f"{key}_{inner}": one for inner, one in value.items()})
+        else:
+            yield key, value
 
 
 def _plain(key: str, value: Any) -> Any:
