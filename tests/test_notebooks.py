@@ -119,5 +119,5 @@ def test_a_figure_has_its_cell_for_itself(path: Path) -> None:
     """The book gives a cell's caption and label to all that the cell shows."""
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"])
-        shows = [verb in source for verb in ("out.figure(", "draw_record(\n")]
-        assert not (any(shows) and re.search(r"out\.(table|records)\(|list_record\(\n", source)), source
+        shows = [verb in source for verb in ("out.figure(", "recorded.draw(")]
+        assert not (any(shows) and re.search(r"out\.(table|records)\(|recorded\.list\(", source)), source

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+import geomlib
 from geomlib.findings import Interval, Results
 from geomlib.findings.record import row_entry
-from geomlib.findings.record_page import as_ratio, draw_record, list_record
+from geomlib.findings.record_page import RecordPage, as_ratio
 from geomlib.findings.rules import Row, arms_beaten
 
 MADE = {"date": "2026-01-02", "commit": "0123456789", "code": "x"}
@@ -18,7 +19,13 @@ def write(path: Path, lengths: dict[str, torch.Tensor]) -> None:
     logs = {name: values.log()[None] for name, values in lengths.items()}
     judged = arms_beaten(logs.pop("own"), logs, better="less", units="pairs")
     row = row_entry(Row("sphere", "z", "mse", "own axes, judged by ssim", judged))
-    part = {"label": "sphere", "distance": "mse", "made": MADE, "rows": [row]}
+    part = {
+        "label": "sphere",
+        "distance": "mse",
+        "made": MADE,
+        "rows": [row],
+        "settings": {"targets": 40, "rates": [1, 2]},
+    }
     missing = [{"label": "torus", "distance": "mse", "reason": "not run yet"}]
     path.write_text(json.dumps({"manifest": {}, "missing": missing, "parts": [part]}))
 
@@ -36,17 +43,20 @@ def test_a_ratio_is_that_of_geometric_means() -> None:
 
 def test_every_row_is_shown_and_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, out = tmp_path / "record.json", Results(tmp_path / "out")
+    sphere, d = geomlib.load_generator("sphere"), geomlib.load_distance("mse")
     for place in (str(path), ""):
-        draw_record(out, place, "sphere", caption="c.")
-        list_record(out, place, title="t")
+        page = RecordPage(out, place, sphere, d)
+        page.draw(caption="c.")
+        page.list(title="t")
     assert "record" not in out.summary["figures"], "no record, nothing to show"
 
     tables: list[tuple[list[str], list[list[object]]]] = []
     monkeypatch.setattr(Results, "table", lambda self, caption, header, rows: tables.append((header, rows)))
     torch.manual_seed(0)
     write(path, {name: torch.rand(40) + at for name, at in (("own", 1), ("line", 3), ("arc", 0.5))})
-    draw_record(out, str(path), "torus", ratios=True, caption="c.")
-    list_record(out, str(path), ratios=True, title="t", columns={"Arm again": lambda _, arm, __: arm})
+    page = RecordPage(out, str(path), sphere, d, ratios=True)
+    page.draw(caption="c.")
+    page.list(title="t", columns={"Arm again": lambda _, arm, __: arm})
     assert out.summary["figures"]["record"]["caption"].endswith("recorded on 2026-01-02 with commit 0123456.")
     drawn = (tmp_path / "out" / "record.csv").read_text()
     assert "own axes / line" in drawn and "own axes / arc" in drawn
@@ -54,3 +64,17 @@ def test_every_row_is_shown_and_what_is_missing(tmp_path: Path, monkeypatch: pyt
     assert header[4] == "Arm again" and row[:5] == ["sphere", "mse", "own axes", "judged by ssim", "own axes"]
     assert row[-1] == "contradicted" and missing[:2] == ["torus", "mse"] and missing[-1] == "not run"
     assert len(row) == len(missing) == len(header)
+    told = page.ends("{name}: {gap:.3f} times {other}, {word}")
+    other, gap = page.judged["own axes, judged by ssim"].worst or ("", Interval(0.0, 0.0, 0.0))
+    assert told == f"own axes, judged by ssim: {as_ratio(gap):.3f} times {other}, contradicted"
+    assert page.made == "recorded on 2026-01-02 with commit 0123456"
+
+
+def test_a_part_made_with_other_settings_is_of_no_use_here(tmp_path: Path) -> None:
+    path, sphere, d = tmp_path / "record.json", geomlib.load_generator("sphere"), geomlib.load_distance("mse")
+    torch.manual_seed(0)
+    write(path, {name: torch.rand(40) + at for name, at in (("own", 1), ("line", 3))})
+    page = RecordPage(Results(tmp_path / "out"), str(path), sphere, d, targets=40)
+    assert page.part and page.part["settings"] == {"targets": 40, "rates": [1, 2]}
+    page = RecordPage(Results(tmp_path / "out"), str(path), sphere, d, targets=20)
+    assert page.part is None and not page.judged and page.made == "on this page" and page.ends("{name}") == ""

@@ -65,11 +65,11 @@ def bars(values: Mapping[str, Mapping[str, float]], ylabel: str, rotate: bool = 
 
 @styled
 def intervals(
-    values: Mapping[str, Mapping[str, Sequence[float]]], nulls: Mapping[str, Mapping[str, float]], null: str
+    values: Mapping[str, Mapping[str, Sequence[float]]], nulls: Mapping[str, Mapping[str, float] | float], null: str
 ) -> Figure:
     """A panel a quantity, a row a key of the inner mappings: value with its interval; a cross for the `null` model.
 
-    A row that a panel lacks is empty there.
+    A row that a panel lacks is empty there. Where all rows of a panel have one null, it is a number.
     """
     names = list(dict.fromkeys(key for rows in values.values() for key in rows))
     labels = ["\n".join(wrap(name, 36, break_on_hyphens=False)) for name in names]
@@ -81,7 +81,9 @@ def intervals(
         places = [heights[name] for name in rows]
         axis.hlines(places, low, high, lw=2)
         axis.plot(middle, places, "o", label="mean and interval")
-        axis.plot([nulls[quantity][name] for name in rows], places, "x", color="0.4", label=null)
+        beside = nulls[quantity]
+        crosses = [beside[name] if isinstance(beside, Mapping) else beside for name in rows]
+        axis.plot(crosses, places, "x", color="0.4", label=null)
         axis.set_yticks(list(heights.values()), labels)
         axis.set_xlabel("\n".join(wrap(quantity, 48 // len(values), break_on_hyphens=False)))
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)

@@ -1,6 +1,6 @@
 """A value between the two ends of its interval."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -69,3 +69,8 @@ class Interval(NamedTuple):
 
     def __str__(self) -> str:
         return format(self, "")
+
+
+def listed(values: Mapping[str, Any], form: str = "{} {:.2f}") -> str:
+    """Names with their values as one phrase, for a caption; `form` takes name and value."""
+    return ", ".join(form.format(name, value) for name, value in values.items())

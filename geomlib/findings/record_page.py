@@ -4,10 +4,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from torch import Tensor
+
+from geomlib.distances import Distance
 from geomlib.findings.intervals import Interval
-from geomlib.findings.record import missing_of, parts_of, row_of, told
+from geomlib.findings.record import judgements, made, missing_of, part_about, parts_of, row_of, told
+from geomlib.findings.recording import arrays_of
 from geomlib.findings.results import Results
 from geomlib.findings.rules import Judgement
+from geomlib.generators import Generator
 
 
 def as_ratio(gap: Interval) -> Interval:
@@ -18,70 +23,100 @@ def as_ratio(gap: Interval) -> Interval:
     return Interval(*(math.exp(-end) for end in (gap.value, gap.high, gap.low)))
 
 
-def draw_record(out: Results, path: str, network: str, *, ratios: bool = False, caption: str) -> None:
-    """The rows of a record in which an arm is judged against others, as the figure ``record``: a panel a measure.
+class RecordPage:
+    """A record on the page of one network.
 
-    A row's statistic reads "arm, measure". The network's own parts are shown where there are some, else all; nothing
-    where there is no record.
-
-    Args:
-        out: of the page.
-        path: of the record, see `record.parts_of`.
-        network: that the page is about.
-        ratios: intervals are of logarithms and shown as ratios, see `as_ratio`; else they are differences.
-        caption: of the figure; when the parts were made is added.
+    Attributes:
+        part: of the record, about this network; None where there is none.
+        judged: what it says, by statistic.
+        made: when and how it was made, in words.
     """
-    from geomlib.figures import intervals
 
-    parts = parts_of(path)
-    shown = [part for part in parts if part["label"].split()[0] == network] or parts
-    panels: dict[str, dict[str, Sequence[float]]] = {}
-    for part, arm, measure, judged in _rows(shown):
-        for other, gap in _against(judged, ratios).items():
-            label = f"{arm} {'/' if ratios else 'minus'} {other}"
-            if len(shown) > 1:
-                label = f"{part['label']}, {part['distance']}: {label}"
-            panels.setdefault(measure, {})[label] = gap
-    nulls = {measure: dict.fromkeys(labels, float(ratios)) for measure, labels in panels.items()}
-    if panels:
-        out.figure(
-            "record",
-            intervals(panels, nulls, "no difference"),
-            caption=f"{caption} Records: {told(parts)}.",
-            alt="Panels of points with intervals: a row for each arm and what it has to beat; crosses: no difference.",
-        )
+    def __init__(
+        self,
+        out: Results,
+        path: str,
+        generator: Generator,
+        distance: Distance,
+        *,
+        ratios: bool = False,
+        **settings: Any,
+    ) -> None:
+        """Look up the part about a generator and a distance.
 
+        Args:
+            out: of the page.
+            path: of the record, see `record.parts_of`.
+            generator: that the page is about.
+            distance: likewise.
+            ratios: intervals are of logarithms and shown as ratios, see `as_ratio`; else they are differences.
+            settings: that the part was made with, to be of use here.
+        """
+        self.out, self.path, self.network, self.ratios = out, path, generator.name, ratios
+        part = part_about(path, generator, distance)
+        self.part = part if part and settings.items() <= part["settings"].items() else None
+        self.judged = judgements(self.part)
+        self.made = made(self.part) if self.part else "on this page"
 
-def list_record(
-    out: Results,
-    path: str,
-    *,
-    ratios: bool = False,
-    title: str,
-    columns: Mapping[str, Callable[[Mapping[str, Any], str, str], Any]] | None = None,
-) -> None:
-    """All rows of a record, and what it lacks, as a table; in a cell of its own, as a figure has its caption.
+    def arrays(self) -> dict[str, Tensor]:
+        """What the record keeps of the part beside its rows."""
+        return arrays_of(self.path, self.part or {})
 
-    Args:
-        out: of the page.
-        path: of the record.
-        ratios: see `draw_record`.
-        title: of the table; when the parts were made is added.
-        columns: further ones, from the part, the arm and the measure.
-    """
-    parts, extra = parts_of(path), dict(columns or {})
-    if not parts:
-        return
-    rows: list[list[Any]] = []
-    for part, arm, measure, judged in _rows(parts):
-        gaps = _against(judged, ratios)
-        each = "; ".join(f"{other}: {gap:{'' if ratios else '+'}.2f}" for other, gap in gaps.items())
-        more = [make(part, arm, measure) for make in extra.values()]
-        rows.append([part["label"], part["distance"], arm, measure, *more, each, judged.word])
-    rows += [[one["label"], one["distance"], *[None] * (3 + len(extra)), "not run"] for one in missing_of(path)]
-    against = f"{'Over' if ratios else 'Minus'} each other arm (95 %)"
-    header = ["Network", "Distance", "Arm", "Measure", *extra, against, "Verdict"]
-    out.table(f"{title}. {told(parts)}", header, rows)
+    def ends(self, form: str) -> str:
+        """What was judged, in words: a `form` of `name`, `gap`, `other` and `word`, by the interval that decides."""
+        told = []
+        for name, one in self.judged.items():
+            if one.worst:
+                other, gap = one.worst
+                gap = as_ratio(gap) if self.ratios else gap
+                told.append(form.format(name=name, gap=gap, other=other, word=one.word))
+        return "; ".join(told)
+
+    def draw(self, *, caption: str) -> None:
+        """The rows in which an arm is judged against others, as the figure ``record``: a panel a measure.
+
+        A row's statistic reads "arm, measure". The network's own parts are shown where there are some, else all;
+        nothing where there is no record. When the parts were made is added to the caption.
+        """
+        from geomlib.figures import intervals
+
+        parts = parts_of(self.path)
+        shown = [part for part in parts if part["label"].split()[0] == self.network] or parts
+        panels: dict[str, dict[str, Sequence[float]]] = {}
+        for part, arm, measure, judged in _rows(shown):
+            for other, gap in _against(judged, self.ratios).items():
+                label = f"{arm} {'/' if self.ratios else 'minus'} {other}"
+                if len(shown) > 1:
+                    label = f"{part['label']}, {part['distance']}: {label}"
+                panels.setdefault(measure, {})[label] = gap
+        if panels:
+            alt = "Panels of points with intervals: a row for each arm and what it has to beat; crosses: no difference."
+            drawn = intervals(panels, dict.fromkeys(panels, float(self.ratios)), "no difference")
+            self.out.figure("record", drawn, caption=f"{caption} Records: {told(parts)}.", alt=alt)
+
+    def list(
+        self, *, title: str, columns: Mapping[str, Callable[[Mapping[str, Any], str, str], Any]] | None = None
+    ) -> None:
+        """All rows, and what the record lacks, as a table; in a cell of its own, as a figure has its caption.
+
+        Args:
+            title: of the table; when the parts were made is added.
+            columns: further ones, from the part, the arm and the measure.
+        """
+        parts, extra = parts_of(self.path), dict(columns or {})
+        if not parts:
+            return
+        rows: list[Sequence[Any]] = []
+        for part, arm, measure, judged in _rows(parts):
+            gaps = _against(judged, self.ratios)
+            each = "; ".join(f"{other}: {gap:{'' if self.ratios else '+'}.2f}" for other, gap in gaps.items())
+            more = [make(part, arm, measure) for make in extra.values()]
+            rows.append([part["label"], part["distance"], arm, measure, *more, each, judged.word])
+        lacking = [None] * (3 + len(extra))
+        rows += [[one["label"], one["distance"], *lacking, "not run"] for one in missing_of(self.path)]
+        against = f"{'Over' if self.ratios else 'Minus'} each other arm (95 %)"
+        header = ["Network", "Distance", "Arm", "Measure", *extra, against, "Verdict"]
+        self.out.table(f"{title}. {told(parts)}", header, rows)
 
 
 def _rows(parts: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], str, str, Judgement]]:
