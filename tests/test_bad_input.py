@@ -291,6 +291,7 @@ CALLS: dict[str, Callable[[], dict[str, Any]]] = {
     "findings.Interval.bootstrap": lambda: {"statistic": mean, "values": torch.rand(5), "seed": 0},
     "findings.Interval.several": lambda: {"statistic": mean, "values": torch.rand(5, 2), "seed": 0},
     "findings.Interval.apart_from": lambda: {"self": Interval(1.0, 0.5, 2.0), "others": [Interval(0.0, -1.0, 1.0)]},
+    "findings.listed": lambda: {"values": {"mean": 0.5}, "form": "{} {:.2f}"},
     "findings.Results": lambda: {"folder": "results"},
     "findings.Results.figure": lambda: {
         "self": results(), "name": "a", "figure": draw.curves([1, 2], {"a": [1, 2]}, "x", "y"), "caption": "A line.",

@@ -71,6 +71,14 @@ class Interval(NamedTuple):
         return format(self, "")
 
 
+@checked()
 def listed(values: Mapping[str, Any], form: str = "{} {:.2f}") -> str:
-    """Names with their values as one phrase, for a caption; `form` takes name and value."""
-    return ", ".join(form.format(name, value) for name, value in values.items())
+    """Names with their values as one phrase, for a caption; `form` takes name and value.
+
+    Raises:
+        ValueError: a form that does not fit name and value.
+    """
+    try:
+        return ", ".join(form.format(name, value) for name, value in values.items())
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"values: they do not fit form: {form!r}: {error}") from error
