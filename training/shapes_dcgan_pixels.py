@@ -8,6 +8,7 @@ siblings.  Three seeds, 1, 2 and 3, one after another.  The rule, written before
 whose share of confident samples is at least 0.7 and whose Fréchet distance to rendered shapes, in the features of
 efficientnet-lite0, is at most 1.5 times that of the embedded network; of those that pass, the one of the lowest
 distance becomes `shapes-dcgan`; if none passes, today's stays, told as what it is, and the three stand beside it.
+`rule_of_shapes_dcgan.py` measures it.
 
 A run that was stopped goes on from its last state when it is started again.
 """
@@ -18,4 +19,5 @@ from shapes_dcgan import RECIPE
 from shapes_gan import main
 
 if __name__ == "__main__":
-    main(replace(RECIPE, steps=20_000, rates=(3e-4, 3e-4), notes={}, sees_factors=False), __doc__)
+    recipe = replace(RECIPE, name="shapes-dcgan-pixels-{seed}", steps=20_000, rates=(3e-4, 3e-4), notes={})
+    main(replace(recipe, sees_factors=False), __doc__)

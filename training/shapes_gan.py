@@ -29,7 +29,7 @@ PENALTY = 2.0  # weight of the gradient penalty of a critic on pixels
 class Recipe:
     """How one generator is made: its architecture, how samples are drawn, and how its average is made ready."""
 
-    name: str
+    name: str  # "{seed}" in it becomes the seed
     what: str
     architecture: str
     config: dict[str, Any]
@@ -153,8 +153,9 @@ def main(recipe: Recipe, description: str | None) -> None:
         steps=options.steps, folder=options.out, seed=options.seed, batch_size=options.batch_size,
         rates=recipe.rates, device=options.device, on_save=on_save, **settings,
     )  # fmt: skip
+    name = recipe.name.format(seed=options.seed)
     card = {
-        "name": recipe.name,
+        "name": name,
         "what": recipe.what,
         "architecture": recipe.architecture,
         "config": recipe.config,
@@ -172,4 +173,4 @@ def main(recipe: Recipe, description: str | None) -> None:
         "loss_curve": curve[:: max(1, len(curve) // 50)],
         "quality": judge(recipe, published.cpu()),
     }
-    save(published, options.out / f"{recipe.name}.safetensors", card, options)
+    save(published, options.out / f"{name}.safetensors", card, options)

@@ -13,6 +13,9 @@ from geomlib.generators.published import PUBLISHED
 # Embedded generators, each with its default distance.
 EMBEDDED = {
     "shapes-dcgan": "st-lpips-alex",
+    "shapes-dcgan-pixels-1": "st-lpips-alex",
+    "shapes-dcgan-pixels-2": "st-lpips-alex",
+    "shapes-dcgan-pixels-3": "st-lpips-alex",
     "shapes-stylegan2": "st-lpips-alex",
     "shapes-biggan": "st-lpips-alex",
     "tones-wavegan": "stft",
