@@ -20,6 +20,7 @@ from unittest import mock
 
 from geomlib._files import METRICS
 from geomlib.book.build import build
+from geomlib.book.kernels import Kernels, Process
 from geomlib.book.provenance import processor
 
 ROOT = Path(__file__).parents[1]
@@ -35,12 +36,11 @@ def fresh_copy(place: Path) -> Path:
 
 def timed(root: Path, settings: dict[str, str], *, shared: bool) -> dict[str, Any]:
     """Seconds of a book, and of each of its notebooks."""
-    start_process, lines = subprocess.Popen, []
+    begin, lines = Kernels.begin, []
 
-    def alone(*arguments: Any, **options: Any) -> Any:
-        if METRICS in (options.get("env") or {}):
-            options["env"] = options["env"] | {METRICS: tempfile.mkdtemp(dir=root / "results")}
-        return start_process(*arguments, **options)
+    def alone(self: Kernels, request: Path, log: Path, environment: dict[str, str], directory: str) -> Process:
+        own = environment | {METRICS: tempfile.mkdtemp(dir=root / "results")}
+        return begin(self, request, log, own, directory)
 
     def say(line: str) -> None:
         lines.append(line)
@@ -48,7 +48,7 @@ def timed(root: Path, settings: dict[str, str], *, shared: bool) -> dict[str, An
 
     (root / "results").mkdir(exist_ok=True)
     load, start = os.getloadavg()[0], time.perf_counter()
-    with mock.patch("subprocess.Popen", start_process if shared else alone):
+    with mock.patch.object(Kernels, "begin", begin if shared else alone):
         build(settings=settings, root=root, say=say)
     seconds = time.perf_counter() - start
     done = [found for found in map(DONE.fullmatch, lines) if found]
