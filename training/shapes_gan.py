@@ -84,7 +84,9 @@ def judge(recipe: Recipe, model: nn.Module, samples: int = 5000) -> dict[str, An
     images = torch.cat([recipe.render(model, 500, 5000 + index) for index in range(samples // 500)])
     data = shapes.dataset(2 * samples, 6000)[0]
     strict = measure(images, load_factor_reader(strict=True), data)
-    return asdict(measure(images, load_factor_reader(), data)) | {"confident, strict reader": strict.confident}
+    quality = measure(images, load_factor_reader(), data)
+    found = asdict(quality) | {"per_shape": quality.per_shape, "confident, strict reader": strict.confident}
+    return {key: value for key, value in found.items() if key != "per_kind"}
 
 
 def _kept_eyes(options: argparse.Namespace, images: Tensor, factors: Tensor) -> CriticTrunk:

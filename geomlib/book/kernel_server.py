@@ -20,7 +20,7 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from geomlib.book import kernel_main
 
-LIBRARIES = ("papermill", "ipykernel.kernelapp", "torch", "seaborn", "scipy.stats")  # what takes long, and most need
+LIBRARIES = ("papermill", "ipykernel.kernelapp", "torch", "seaborn")  # what takes long, and most need
 
 
 class Child:
@@ -75,25 +75,26 @@ def _kernel(orders: int) -> None:
     os.setsid()
     with os.fdopen(orders, encoding="utf-8") as stream:
         text = stream.read()
-    if text:
-        order = json.loads(text)
-        _settle(order["environment"], order["directory"])
-        for name in [name for name in sys.modules if name.partition(".")[0] == "geomlib"]:
-            del sys.modules[name]
-        from ipykernel import kernelapp
+    if not text:
+        return
+    order = json.loads(text)
+    _settle(order["environment"], order["directory"])
+    for name in [name for name in sys.modules if name.partition(".")[0] == "geomlib"]:
+        del sys.modules[name]
+    from ipykernel import kernelapp
 
-        for name in {"torch", "numpy.random"} & set(sys.modules):  # as in a new process: who has forgotten a seed sees
-            sys.modules[name].seed()
-        sys.argv = ["ipykernel_launcher", *order["arguments"]]
-        kernelapp.launch_new_instance(parent_handle=os.getppid())  # with whom it ends
+    for name in {"torch", "numpy.random"} & set(sys.modules):  # as in a new process: who has forgotten a seed sees
+        sys.modules[name].seed()
+    sys.argv = ["ipykernel_launcher", *order["arguments"]]
+    kernelapp.launch_new_instance(parent_handle=os.getppid())  # with whom it ends
 
 
 def _notebook(order: dict[str, Any]) -> None:
     """Be the process of one notebook."""
     os.setsid()
-    for descriptor in (1, 2):
-        os.dup2(os.open(order["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT), descriptor)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    with open(order["log"], "ab") as log, open(os.devnull, "rb") as nothing:
+        for file, descriptor in ((nothing, 0), (log, 1), (log, 2)):
+            os.dup2(file.fileno(), descriptor)
     _settle(order["environment"], order["directory"])
     ours, theirs = os.pipe()
     pid = os.fork()
