@@ -1,6 +1,7 @@
 """Networks below each other, by how far each lies from what it was held against."""
 
 from collections.abc import Collection, Mapping, Sequence
+from textwrap import wrap
 
 from matplotlib.figure import Figure
 
@@ -33,7 +34,9 @@ def standings(
             mark = {"color": _OWN, "marker": "D"} if name in own else {"color": _OTHER, "marker": "o"}
             axis.hlines(height, *entry[1:], lw=2.5 if name in own else 1.5, color=mark["color"])
             axis.plot(entry[0], height, markersize=4, linestyle="none", **mark)
-        axis.set(title=quantity, xlim=(-reach, reach), ylim=(-0.7, len(names) - 0.3))
+        axis.set(
+            title="\n".join(wrap(quantity, 84 // len(values))), xlim=(-reach, reach), ylim=(-0.7, len(names) - 0.3)
+        )
         axis.set_yticks(heights, names)
     for label, name in zip(axes[0, 0].get_yticklabels(), names, strict=True):
         if name in own:

@@ -59,7 +59,7 @@ def bars(values: Mapping[str, Mapping[str, float]], ylabel: str, rotate: bool = 
     axes[0, 0].set_xticks(range(len(groups)), groups, rotation=30 if rotate else 0, ha="right" if rotate else "center")
     axes[0, 0].set_ylabel(ylabel)
     axes[0, 0].grid(False, axis="x")
-    figure.legend(loc="outside upper right", ncols=len(values), frameon=False)
+    figure.legend(loc="outside upper right", ncols=len(values) if len(values) < 5 else 3, frameon=False)
     return figure
 
 
