@@ -21,6 +21,7 @@ from conftest import ROOT
 from filelock import FileLock
 
 import geomlib
+from geomlib.generators.known import EMBEDDED
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
@@ -182,7 +183,7 @@ def test_the_ten_lines_of_the_readme_run_without_the_project(python: Path, tmp_p
 def test_the_command_and_the_records_are_installed(python: Path, tmp_path: Path) -> None:
     script = python.parent / ("geomlib.exe" if os.name == "nt" else "geomlib")
     listed = subprocess.run([str(script), "list"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-    assert len(re.findall(r"^\S+ .* embedded ", listed, re.MULTILINE)) == 4
+    assert re.findall(r"^(\S+) .* embedded ", listed, re.MULTILINE) == [*EMBEDDED]
     shown = away(
         python, tmp_path, "-m", "geomlib.cli", "metric", "tones-wavegan", "--positions", "1", "--method", "backward"
     )
