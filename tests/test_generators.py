@@ -38,7 +38,7 @@ def test_samples_repeat_and_have_the_right_distribution() -> None:
 EMBEDDED_SPACES = [
     ("shapes-dcgan", "z"), ("shapes-stylegan2", "z"), ("shapes-stylegan2", "w"), ("shapes-stylegan2", "w+"),
     ("shapes-biggan", "all"), ("shapes-biggan", "noise"), ("shapes-biggan", "class"), ("tones-wavegan", "z"),
-    ("shapes-dcgan-pixels-1", "z"), ("shapes-dcgan-pixels-2", "z"), ("shapes-dcgan-pixels-3", "z"),
+    ("shapes-dcgan-pixels-1", "z"), ("shapes-dcgan-pixels-2", "z"), ("shapes-dcgan-rewarded", "z"),
 ]  # fmt: skip
 
 

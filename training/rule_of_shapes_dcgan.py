@@ -1,6 +1,6 @@
-"""Measure the rule by which one of the honest seeds becomes `shapes-dcgan`, and write it into their cards.
+"""Measure the rule by which one of the honest seeds became `shapes-dcgan`, and write it into their cards.
 
-    python training/rule_of_shapes_dcgan.py shapes-dcgan-pixels-1 shapes-dcgan-pixels-2 shapes-dcgan-pixels-3
+    python training/rule_of_shapes_dcgan.py shapes-dcgan-pixels-1 shapes-dcgan-pixels-2 shapes-dcgan
 
 `shapes_dcgan_pixels.py` says what the rule is; it was written before a seed was finished.  The features are those of
 the last layer of efficientnet-lite0, which no training has seen; all sets of images are equally large.
@@ -22,6 +22,7 @@ from geomlib.worlds.shapes.networks import load_factor_reader
 from geomlib.worlds.shapes.quality import confident_shapes
 
 LEAST_CONFIDENT, MOST_TIMES = 0.7, 1.5
+REWARDED = "shapes-dcgan-rewarded"
 
 
 def main() -> None:
@@ -41,14 +42,14 @@ def main() -> None:
         return torch.cat([G(part) for part in G.sample(options.samples, seed=5000).split(250)])
 
     rendered = features(shapes.dataset(options.samples, 6000)[0])
-    todays = frechet_distance(features(samples("shapes-dcgan")), rendered)
+    rewarded = frechet_distance(features(samples(REWARDED)), rendered)
     for name in options.names:
         images = samples(name)
         confident = float(confident_shapes(reader.read(images)).double().mean())
         distance = frechet_distance(features(images), rendered)
-        passes = confident >= LEAST_CONFIDENT and distance <= MOST_TIMES * todays
+        passes = confident >= LEAST_CONFIDENT and distance <= MOST_TIMES * rewarded
         rule = {
-            "confident": confident, "frechet": distance, "frechet of shapes-dcgan": todays, "passes": passes,
+            "confident": confident, "frechet": distance, f"frechet of {REWARDED}": rewarded, "passes": passes,
             "samples": options.samples,
         }  # fmt: skip
         (WEIGHTS / f"{name}.json").write_text(json.dumps(card(name) | {"rule": rule}, indent=1) + "\n")

@@ -15,7 +15,7 @@ EMBEDDED = {
     "shapes-dcgan": "st-lpips-alex",
     "shapes-dcgan-pixels-1": "st-lpips-alex",
     "shapes-dcgan-pixels-2": "st-lpips-alex",
-    "shapes-dcgan-pixels-3": "st-lpips-alex",
+    "shapes-dcgan-rewarded": "st-lpips-alex",
     "shapes-stylegan2": "st-lpips-alex",
     "shapes-biggan": "st-lpips-alex",
     "tones-wavegan": "stft",

@@ -1,6 +1,6 @@
-"""Train the embedded generator `shapes-dcgan`: hours on two CPU cores, minutes on a GPU.
+"""Train `shapes-dcgan-rewarded`, which was told of the factors: hours on two CPU cores, minutes on a GPU.
 
-    python training/shapes_dcgan.py --out build/shapes-dcgan
+    python training/shapes_dcgan_rewarded.py --out build/shapes-dcgan-rewarded
 
 A run that was stopped goes on from its last state when it is started again.
 """
@@ -43,7 +43,7 @@ def render(model: nn.Module, count: int, seed: int) -> Tensor:
 
 
 RECIPE = Recipe(
-    name="shapes-dcgan",
+    name="shapes-dcgan-rewarded",
     what="64 latents to 64x64 images of one coloured shape on a plain ground",
     architecture="dcgan",
     config={"latent_dim": LATENT_DIM, "dim_g": 32},
