@@ -105,6 +105,19 @@ def test_a_table_from_records(tmp_path: Path, shown: list[str]) -> None:
     rows = [{"Name": "a", "Value": torch.tensor(0.123456)}, {"Name": "b", "Remark": "<none>"}]
     Results(tmp_path).records("Two rows", rows)
     assert shown == ["Name | Value | Remark\na | 0.1235 | –\nb | – | &lt;none&gt;"]
+    kept = summary(tmp_path)["tables"]["Two rows"]
+    assert kept["header"] == ["Name", "Value", "Remark"]
+    assert kept["rows"] == [["a", pytest.approx(0.123456), None], ["b", None, "<none>"]]
+
+
+def test_a_table_is_kept_with_all_digits_and_once(tmp_path: Path, shown: list[str]) -> None:
+    out = Results(tmp_path)
+    cells = [np.float64(1 / 3), np.int64(2), True, None, Interval(0.5, 0.25, 0.75), float("nan")]
+    out.table("Cells", list("abcdef"), [cells])
+    assert summary(tmp_path)["tables"]["Cells"]["rows"] == [[1 / 3, 2, True, None, "0.5 (0.25 to 0.75)", "nan"]]
+    with pytest.raises(ValueError, match="table 'Cells' is there twice"):
+        out.table("Cells", ["a"], [])
+    assert len(shown) == 1 and len(summary(tmp_path)["tables"]["Cells"]["rows"]) == 1
 
 
 def test_a_claim_is_stored_and_shown(tmp_path: Path, shown: list[str]) -> None:

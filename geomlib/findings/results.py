@@ -52,7 +52,7 @@ class Results:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OSError(error.errno, f"folder: cannot write {folder} ({error.strerror or error})") from error
-        self.summary: dict[str, Any] = {"numbers": {}, "figures": {}, "comparison": []}
+        self.summary: dict[str, Any] = {"numbers": {}, "figures": {}, "tables": {}, "comparison": []}
         self._arrays: dict[str, np.ndarray] = {}
         self.network = "yours"  # whose network it is: `claims.kind_of`
         self._write()
@@ -256,13 +256,21 @@ class Results:
 
     @checked()
     def table(self, caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Show a table; what later work needs of it goes into the summary by `number`.
+        """Show a table; the summary keeps it, with all digits.
 
         Args:
-            caption: what it shows.
+            caption: what it shows; no other table has the same.
             header: one word or phrase a column.
             rows: words, numbers (shown with four digits), None for no value.
+
+        Raises:
+            ValueError: a caption that another table has.
         """
+        if caption in self.summary["tables"] and not _at_work():
+            raise ValueError(f"table {caption!r} is there twice")
+        kept = [[_cell(value) for value in row] for row in rows]
+        self.summary["tables"][caption] = {"header": [_cell(word) for word in header], "rows": kept}
+        self._write()
         _show_table(caption, header, rows)
 
     @checked()
@@ -275,12 +283,13 @@ class Results:
 
         Raises:
             TypeError: a row that is no mapping.
+            ValueError: a caption that another table has.
         """
         rows = list(rows)
         if not all(isinstance(row, Mapping) for row in rows):
             raise TypeError("rows: expected mappings of columns to values, got others")
         header = list(dict.fromkeys(key for row in rows for key in row))
-        _show_table(caption, header, [[row.get(key) for key in header] for row in rows])
+        self.table(caption, header, [[row.get(key) for key in header] for row in rows])
 
     @checked()
     def does_not_apply(self, reason: str) -> None:
@@ -399,6 +408,13 @@ def _display(data: dict[str, str], metadata: dict[str, Any]) -> None:
 def _close(figure: Any) -> None:
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close(figure)
+
+
+def _cell(value: Any) -> Any:
+    """What a table holds, as JSON knows it: numbers as they are, all else in words, NaN as well."""
+    value = value.item() if hasattr(value, "item") else value  # a scalar of torch or numpy
+    number = isinstance(value, int | float) and math.isfinite(value)
+    return value if value is None or number else str(value)
 
 
 def _show_table(caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
