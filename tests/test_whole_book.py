@@ -7,6 +7,7 @@ import json
 import mimetypes
 import re
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from conftest import PAGES, ROOT
@@ -26,18 +27,22 @@ FILES = ["book/index"] + re.findall(r"file:\s*(\S+)", (ROOT / "_toc.yml").read_t
 
 
 class Visit:
-    """One page, as a reader with this colour scheme and window sees it; collects what goes wrong."""
+    """One page, loaded once, in whatever colour scheme and window; collects what goes wrong."""
 
-    def __init__(self, browser: Browser, built: Path, name: str, scheme: str, width: int) -> None:
+    def __init__(self, browser: Browser, built: Path, name: str) -> None:
         self.built, self.problems = built, list[str]()
-        size = {"width": width, "height": 900}
-        self.context = browser.new_context(color_scheme=scheme, viewport=size)  # type: ignore[arg-type]
+        self.context = browser.new_context()
         self.page: Page = self.context.new_page()
         self.page.on("console", self.console)
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.context.route("**/*", self.serve)
         self.page.goto(f"{SITE}{name}.html", wait_until="load")
         self.page.wait_for_function("!window.MathJax?.startup || MathJax.startup.promise.then(() => true)")
+
+    def show(self, scheme: Literal["light", "dark"], width: int) -> None:
+        """As a reader with this colour scheme and window sees it."""
+        self.page.emulate_media(color_scheme=scheme)
+        self.page.set_viewport_size({"width": width, "height": 900})
 
     def console(self, message: ConsoleMessage) -> None:
         if message.type == "error":
@@ -119,20 +124,21 @@ def test_search_finds_every_word_of_the_glossary(built: Path) -> None:
 @pytest.mark.browser
 @pytest.mark.parametrize("name", FILES)
 def test_page_is_sound(browser: Browser, built: Path, name: str) -> None:
-    for scheme, width in (("light", 1280), ("dark", 390)):
-        visit = Visit(browser, built, name, scheme, width)
-        page = visit.page
+    visit = Visit(browser, built, name)
+    page = visit.page
+    for scheme, width in (("dark", 390), ("light", 1280)):
+        visit.show(scheme, width)
         assert not visit.problems, f"{scheme}, {width} pixels: {visit.problems}"
         assert page.evaluate("document.documentElement.dataset.theme") == scheme
         assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {width} pixels"
-        assert page.locator("mjx-merror").count() == 0, "a formula is not understood"
-        for image in page.locator("article img").all():
-            alt = image.get_attribute("alt") or ""
-            assert alt.strip(), f"{name}: {image.get_attribute('src')} has no alternative text"
-            assert not re.search(r"\.(png|svg|jpe?g)$|^\.*/", alt), f"{name}: {alt} is a path"
-            assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
-        assert scheme != "light" or wrong_on_paper(page) == []
-        visit.context.close()
+    assert page.locator("mjx-merror").count() == 0, "a formula is not understood"
+    for image in page.locator("article img").all():
+        alt = image.get_attribute("alt") or ""
+        assert alt.strip(), f"{name}: {image.get_attribute('src')} has no alternative text"
+        assert not re.search(r"\.(png|svg|jpe?g)$|^\.*/", alt), f"{name}: {alt} is a path"
+        assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    assert wrong_on_paper(page) == []
+    visit.context.close()
 
 
 @pytest.mark.browser
