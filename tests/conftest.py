@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -140,6 +141,12 @@ def kernels() -> Iterator[Kernels]:
     """Where the notebooks of this test process begin: with the libraries imported once."""
     with Kernels(threads=1) as opened:
         yield opened
+
+
+@pytest.fixture
+def warm(monkeypatch: pytest.MonkeyPatch, kernels: Kernels) -> None:
+    """Notebooks that a test runs begin there, too."""
+    monkeypatch.setattr(runner, "run", partial(runner.run, kernels=kernels))
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ from geomlib.findings.controlled import STATISTICS
 from geomlib.findings.record import find_record, read_record, rows_of
 
 COLUMN = '<th scope=\\"col\\">Yours'  # as the page has it in its JSON
+pytestmark = pytest.mark.usefixtures("warm")
+
 FACTORY = """
 import torch
 import geomlib

@@ -12,6 +12,8 @@ from conftest import PARAMETERS, REST, SETUP, write_notebook
 from geomlib.book import notebook, provenance, runner
 from geomlib.book import plan as plans
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 DEFAULTS = {
     "generator": "shapes-dcgan", "space": "", "options": "", "weights": "", "positions": 3, "share": 0.5, "seed": 0
 }  # fmt: skip
@@ -243,7 +245,7 @@ out.number(threads=os.environ["OMP_NUM_THREADS"])"""
     for index, name in enumerate(("first", "second")):
         write_notebook(toy, name, SETUP, meet, parameters=PARAMETERS.replace("seed: int = 0", f"seed: int = {index}"))
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    for folder in runner.run(["first", "second"], threads=2, say=lambda line: None):
+    for folder in runner.run(["first", "second"], threads=2, kernels=None, say=lambda line: None):
         assert json.loads((folder / "summary.json").read_text())["numbers"]["threads"] == "2"
         assert json.loads((folder / "manifest.json").read_text())["threads"] == 2
 

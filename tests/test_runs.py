@@ -17,6 +17,8 @@ from geomlib.generators.known import EMBEDDED, known_defaults
 from geomlib.generators.packaged import PACKAGED
 from geomlib.generators.published import PUBLISHED
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 FACTORY = """import geomlib, torch
 from torch import nn
 print("made")

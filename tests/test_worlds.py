@@ -16,6 +16,8 @@ from geomlib.generators import card, told
 from geomlib.generators.known import EMBEDDED
 from geomlib.layers import activation_view
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 FACTORY = """
 import geomlib
 
