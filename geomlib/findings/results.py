@@ -419,9 +419,9 @@ def _cell(value: Any) -> Any:
 
 def _show_table(caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     def text(value: Any) -> str:
+        value = _cell(value)
         if value is None:
             return "–"
-        value = value.item() if hasattr(value, "item") else value  # a scalar of torch or numpy
         return html.escape(f"{value:.4g}" if isinstance(value, float) else str(value))
 
     head = "".join(f'<th scope="col">{text(cell)}</th>' if cell else "<td></td>" for cell in header)
