@@ -19,7 +19,7 @@ QUICK := $(patsubst %,tests/test_%.py,architecture eigen homogeneity memory metr
 
 help:  ## show this
 	@echo "make book                      run the notebooks that changed and build the book into _build/html"
-	@echo "make check-book                open every page of the book in Chromium: accessibility, links, sizes"
+	@echo "make check-book                open every page of the book in Chromium: faults, accessibility, links, sizes"
 	@echo "make pdf                       print the book into one PDF, _build/geometry-of-generators.pdf; needs a Chromium"
 	@echo "make run EXPERIMENT=\"a b\"      run experiments; without EXPERIMENT: list them"
 	@echo "make evidence                  measure what takes hours, in the background; goes on where it was stopped"
@@ -42,6 +42,7 @@ book: networks
 
 check-book: $(READY)
 	$(BIN)/geomlib check-book
+	$(BIN)/pytest -q tests/whole_book.py
 
 pdf: book
 	$(BIN)/python book/print_book.py

@@ -591,7 +591,9 @@ def check_book(
         Path | None, typer.Argument(metavar="FOLDER", help="A built book; none: the project's _build/html.")
     ] = None,
 ) -> None:
-    """Check a built book in Chromium: accessibility in both themes and two widths, links, the first page's weight.
+    """Check a built book in Chromium: each page as read and as printed, accessibility, links, the first page's weight.
+
+    Pages are opened in both themes and two widths; scripts, requests, formulas and pictures must be without fault.
 
     Each finding is one line: page, theme, width, rule, element. Ends with code 1 where there is one.
 

@@ -17,7 +17,6 @@ from nbformat import v4
 from playwright.sync_api import Browser
 
 from geomlib.book import build as book
-from geomlib.book import plan as plans
 from geomlib.book import runner
 from geomlib.book.check.browser import HINT, chromium
 from geomlib.book.kernels import Kernels
@@ -158,18 +157,6 @@ def run_smallest(shared: Path, smallest: dict[str, str], kernels: Kernels) -> Ca
             return runner.run([name], root=shared, settings=smallest, kernels=kernels)[0]
 
     return run
-
-
-@pytest.fixture(scope="session")
-def built(shared: Path, run_smallest: Callable[[str], Path], smallest: dict[str, str]) -> Path:
-    """Folder of the real book, built at the smallest parameters, once for all tests."""
-    with FileLock(f"{shared}-book.lock"):
-        for name in PAGES:
-            run_smallest(name)
-        place = shared / "_build" / plans.run_of(smallest).name / "html"
-        if not place.exists():
-            book.build(root=shared, settings=smallest)
-    return place
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A book in headless Chromium: what print would lose, the zip from the disk, the PDF with bookmarks and links."""
+"""A book in headless Chromium: the zip from the disk, the PDF with bookmarks and links."""
 
 import re
 import shutil
@@ -13,8 +13,6 @@ from pypdf import PdfReader
 from geomlib.book import build, site
 
 pytestmark = pytest.mark.browser
-
-PAPER = 718  # pixels: the width of A4 between Chromium's margins
 
 
 @pytest.fixture
@@ -33,29 +31,6 @@ def small_book(toy: Path) -> Path:
     return build.build(say=lambda line: None).parent
 
 
-# What a sheet of paper would cut off, leave empty, or fold without a word: elements of the article.
-ON_PAPER = """width => {
-  const seen = one => one.getClientRects().length > 0 && getComputedStyle(one).visibility !== 'hidden';
-  const article = document.querySelector('article'), wrong = [];
-  const say = (what, one) => wrong.push(`${what}: ${one.outerHTML.slice(0, 120)}`);
-  for (const one of article.querySelectorAll('*')) {
-    if (one.closest('svg, .live-hidden, mjx-assistive-mml') && one.tagName !== 'svg' || !seen(one)) continue;
-    if (one.getBoundingClientRect().right > width + 1) say('cut off', one);
-  }
-  article.querySelectorAll('.toggle-hidden').forEach(one => say('folded', one));
-  article.querySelectorAll('details:not([open])').forEach(one => {
-    const summary = one.querySelector('summary');
-    if (seen(one) && !(summary && seen(summary) && summary.innerText.trim())) say('folded without a word', one);
-  });
-  const live = [...article.querySelectorAll('.live, .live-start, canvas, #live-playground')];
-  live.filter(seen).forEach(one => say('an instrument', one));
-  const still = [...article.querySelectorAll('.live-still, .live-still-surface')];
-  if (live.length && !still.length) say('no still picture', live[0]);
-  still.filter(one => !seen(one)).forEach(one => say('no still picture', one));
-  return wrong;
-}"""
-
-
 def heard(page: Page) -> tuple[list[str], list[str]]:
     """What a page asks for outside of the disk, and the errors of its console, from now on."""
     outside: list[str] = []
@@ -63,36 +38,6 @@ def heard(page: Page) -> tuple[list[str], list[str]]:
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("request", lambda request: outside.append(request.url) if request.url.startswith("http") else None)
     return outside, errors
-
-
-def wrong_on_paper(page: Page) -> list[str]:
-    """What would be lost in print; leaves the page as a printer sees it."""
-    page.set_viewport_size({"width": PAPER, "height": 1000})
-    page.emulate_media(media="print", color_scheme="light")
-    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-    wide = page.evaluate("document.documentElement.scrollWidth")
-    return page.evaluate(ON_PAPER, PAPER) + ([f"{wide} pixels wide"] if wide > PAPER else [])
-
-
-def test_what_paper_would_lose_is_found(browser: Browser) -> None:
-    page = browser.new_page()
-    page.set_content(
-        "<article><p style='width: 900px'>a</p><div class='toggle-hidden'>b</div><details><p>c</p></details>"
-        "<section class='live'>d</section></article>"
-    )
-    page.add_style_tag(content="summary { display: none }")
-    found = [line.split(":")[0] for line in wrong_on_paper(page)]
-    assert found == [
-        "cut off",
-        "folded",
-        "folded without a word",
-        "an instrument",
-        "no still picture",
-        "908 pixels wide",
-    ]
-    page.set_content("<article><p>a</p><details><summary>more</summary><p>c</p></details></article>")
-    assert wrong_on_paper(page) == []
-    page.close()
 
 
 def test_the_zip_opens_from_the_disk_and_has_all_but_itself(browser: Browser, small_book: Path, tmp_path: Path) -> None:

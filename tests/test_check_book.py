@@ -5,18 +5,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.base import AXE_SCRIPT
 from click.testing import Result
 from playwright.sync_api import Browser, Page
 from typer.testing import CliRunner
 
 from geomlib.book import check as book_check
-from geomlib.book.check import accessibility, links, weight
+from geomlib.book.check import accessibility, links, soundness, visits, weight
 from geomlib.book.check.browser import serve
 from geomlib.book.check.faults import THEME, Fault
 from geomlib.cli import app
 
 HEAD = '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{name}</title>{head}</head>'
+RULES = ("error", "request", "outside", "width", "formula", "picture")
 STYLE = """<style>
   .pale { color: #bbb; background: #fff } .dim { color: #000; background: #fff }
   @media (prefers-color-scheme: dark) { .dim { color: #444; background: #222 } }
@@ -46,7 +46,7 @@ def tab(browser: Browser) -> Iterator[Page]:
 
 def read(tab: Page, site: Path, name: str) -> list[Fault]:
     with serve(site) as address:
-        return accessibility.look(tab, address, name, AXE_SCRIPT)
+        return visits.look(tab, address, name, accessibility.script())
 
 
 def test_links_anchors_downloads_and_descriptions(tmp_path: Path) -> None:
@@ -97,6 +97,45 @@ def test_each_kind_of_fault_is_found_where_it_shows(tmp_path: Path, tab: Page) -
     for rule in ("heading-order", "image-alt", "label", "empty-table-header"):
         assert shown(rule) == light, rule
     assert "bad.html  dark  375  color-contrast  #dim" in "\n".join(map(str, found))
+
+
+@pytest.mark.browser
+def test_what_a_reader_would_meet_is_found(tmp_path: Path, tab: Page) -> None:
+    body = (
+        '<article><p class="broad">wide in a narrow window</p>'
+        '<mjx-merror title="Undefined control sequence">x</mjx-merror>'
+        '<img src="gone.png" alt="A cat."><img src="dot.svg" alt="images/dot.svg"><img src="dot.svg" alt=" "></article>'
+        '<script>console.error("said"); later();</script><script src="http://outside.test/x.js"></script>'
+    )
+    write(tmp_path, "bad.html", body, head="<style>.broad { width: 500px }</style>")
+    (tmp_path / "dot.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="3" height="3"/>')
+    found = [one for one in read(tab, tmp_path, "bad.html") if one.rule in (*RULES, "print")]
+    told = {(one.rule, one.element, one.width) for one in found}
+    assert {
+        ("width", "html", 375),
+        ("formula", "mjx-merror", 0),
+        ("picture", "gone.png", 0),
+        ("picture", "dot.svg", 0),
+        ("request", "gone.png", 0),
+        ("outside", "http://outside.test/x.js", 0),
+        ("error", "said", 0),
+        ("error", "later is not defined", 0),
+    } == told
+    details = [one.detail for one in found if one.rule == "picture"]
+    assert details == ["it cannot be drawn", "its description is 'images/dot.svg'", "its description is ' '"]
+
+
+@pytest.mark.browser
+def test_what_paper_would_lose_is_found(tab: Page) -> None:
+    tab.set_content(
+        "<article><p style='width: 900px'>a</p><div class='toggle-hidden'>b</div><details><p>c</p></details>"
+        "<section class='live'>d</section></article>"
+    )
+    tab.add_style_tag(content="summary { display: none }")
+    rules = [rule for rule, _ in soundness.on_paper(tab)]
+    assert rules == ["cut off", "folded", "folded without a word", "an instrument", "no still picture", "width"]
+    tab.set_content("<article><p>a</p><details><summary>more</summary><p>c</p></details></article>")
+    assert soundness.on_paper(tab) == []
 
 
 @pytest.mark.browser

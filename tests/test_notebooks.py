@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from conftest import PAGES, ROOT
 
 from geomlib.book import notebook, parameters, runner
 from geomlib.book.kernels import Kernels
@@ -77,7 +77,7 @@ def check_results(name: str, folder: Path) -> None:
 
 
 @pytest.mark.notebooks
-@every_notebook
+@pytest.mark.parametrize("name", PAGES)
 def test_runs_at_its_smallest_parameters(name: str, run_smallest: Callable[[str], Path]) -> None:
     check_results(name, run_smallest(name))
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from geomlib.book.check import accessibility, links, weight
+from geomlib.book.check import links, visits, weight
 from geomlib.book.check.browser import serve
 from geomlib.book.check.faults import Fault
 
@@ -14,7 +14,7 @@ def check(site: Path, say: Callable[[str], None] = print) -> list[Fault]:
     """Check every page of the book in the folder `site`; returns what is wrong.
 
     Links, anchors, downloads and descriptions are read from the files; the first page is loaded in a fresh Chromium;
-    each page is opened in light and dark at each of `accessibility.WIDTHS`.
+    each page is opened in light and dark, wide and narrow, and as it is printed.
 
     Args:
         site: with ``index.html``.
@@ -34,5 +34,5 @@ def check(site: Path, say: Callable[[str], None] = print) -> list[Fault]:
     with serve(site) as address:
         found += weight.faults(site, address, say)
         shown = [name for name, page in pages.items() if not page.forwards]
-        found += accessibility.faults(address, shown, say)
+        found += visits.faults(address, shown, say)
     return found

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 QUIET = ("no-sandbox", "disable-gpu", "disable-background-networking", "disable-component-update", "disable-sync")
 HINT = "no Chromium found: `apt-get install chromium`, or `.venv/bin/playwright install --with-deps chromium`"
@@ -35,6 +35,13 @@ def chromium() -> Iterator["Browser"]:
             raise RuntimeError(f"{HINT}\n{error}") from error
         yield opened
         opened.close()
+
+
+def show(page: "Page", theme: Any, width: int) -> None:
+    """As a reader with this colour scheme and window sees it."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=theme)
+    page.wait_for_function("theme => (document.documentElement.dataset.theme || theme) === theme", arg=theme)
 
 
 class _Silent(SimpleHTTPRequestHandler):
