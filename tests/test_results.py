@@ -124,7 +124,10 @@ def test_a_claim_is_stored_and_shown(tmp_path: Path, shown: list[str]) -> None:
     out = Results(tmp_path)
     assert out.claim("a < b", ours=torch.tensor(0.5), authors=1, source="text") == "not comparable"
     assert out.claim("a", ours=Interval(0.5, 0.25, 0.75), above=0.1) == "same direction"
-    assert out.claim("identity", ours="1e-9", tested="tests/test_results.py") == "tested"
+    assert out.claim("identity", ours=1e-9, tested="tests/test_results.py", tolerance=1e-6) == "tested"
+    for half in ({"tested": "tests/test_results.py"}, {"tolerance": 1e-6}):
+        with pytest.raises(ValueError, match="claim 'half': an identity needs both tested and tolerance"):
+            out.claim("half", ours=1e-9, **half)
     first, second, third = summary(tmp_path)["comparison"]
     assert first["ours"] == 0.5 and (first["authors"], first["source"], first["rule"]) == (1, "text", "")
     assert second["ours"] == "0.5 (0.25 to 0.75)" and second["rule"] == "the interval lies above 0.1"

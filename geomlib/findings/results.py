@@ -201,7 +201,7 @@ class Results:
             above: `ours` is an `Interval` that should lie above this value.
             below: or below this one.
             units: how many latents, targets or units an `Interval` rests on; fewer than ten are not comparable.
-            tested: the test that holds an identity, in the place of a verdict by the numbers of a run.
+            tested: the test that holds an identity; the verdict of this run follows from `tolerance`.
             tolerance: of an identity, whose error in this run is `ours`.
             rule: what had to hold, where the sentence does not say it.
             distance: that the claim is about, where it is not the run's.
@@ -209,12 +209,14 @@ class Results:
         Raises:
             FloatingPointError: a value that is not finite.
             TypeError: see `rules.verdict`.
-            ValueError: see `rules.identity`.
+            ValueError: see `rules.identity`; an identity without its tolerance, or a tolerance without the test.
         """
+        if bool(tested) != (tolerance is not None):
+            raise ValueError(f"claim {claim!r}: an identity needs both tested and tolerance")
         if isinstance(ours, Judgement | AxesJudged | Count):
             word = ours.word
-        elif tested:
-            word = "tested" if tolerance is None else identity(float(ours), tolerance)
+        elif tolerance is not None:
+            word = identity(float(ours), tolerance)
         else:
             word = verdict(ours=ours, above=above, below=below, units=units)
         sides = [f"the interval lies above {above:g}"] if above is not None else []
