@@ -20,7 +20,8 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from geomlib.book import kernel_main
 
-LIBRARIES = ("papermill", "ipykernel.kernelapp", "torch", "seaborn")  # what takes long, and most need
+# What takes long, and most need; the last one torch imports at a first derivative.
+LIBRARIES = ("papermill", "ipykernel.kernelapp", "torch", "seaborn", "torch._dynamo")
 
 
 class Child:

@@ -150,10 +150,10 @@ def _heat_map(axis: Any, image: Any) -> Iterator[Row]:
     across = left + (np.arange(values.shape[1]) + 0.5) * (right - left) / values.shape[1]
     up = bottom + (np.arange(values.shape[0]) + 0.5) * (top - bottom) / values.shape[0]
     label = image.colorbar.ax.get_ylabel() if image.colorbar else ""
-    for (row, column), value in np.ndenumerate(values):
-        x, y = float(across[column]), float(up[row])
-        cell = {"kind": "heat map", "x": x, "y": y, "value": float(value), "value label": label}
-        yield cell | _names(axis, x, y)
+    columns = [{"x": x} | _names(axis, x, None) for x in across.tolist()]
+    for y, line in zip(up.tolist(), values.tolist(), strict=True):
+        row = {"kind": "heat map", "y": y, "value label": label} | _names(axis, None, y)
+        yield from (column | row | {"value": value} for column, value in zip(columns, line, strict=True))
 
 
 def _names(axis: Any, x: float | None, y: float | None) -> Row:
