@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from torch import Tensor
@@ -29,8 +30,9 @@ def kinds_of_control(generator: Generator, seed: int) -> dict[str, Make]:
     if not generator.weights_hash:
         return {}
     kinds: dict[str, Make] = {
-        "shuffled": lambda number: controls.shuffled(generator, number),
-        "untrained": lambda number: controls.reinitialised(generator, number),
+        # Made once, for two kinds: to estimate the statistics of batch norms takes many passes.
+        "shuffled": cache(lambda number: controls.shuffled(generator, number)),
+        "untrained": cache(lambda number: controls.reinitialised(generator, number)),
     }
     wanted = controls.contrast(generator, seed)
     plain = dict(kinds)

@@ -83,13 +83,9 @@ class Results:
             raise TypeError(f"figure: expected a figure of Matplotlib, got {shown(figure)}")
         if name in self.summary["figures"] and not _at_work():
             raise ValueError(f"figure name {name!r} is used twice")
-        stream = io.BytesIO()
-        # no Software entry: it names the matplotlib version, and the file is compared byte by byte
-        options = {"facecolor": "white", "transparent": False, "bbox_inches": "tight", "metadata": {"Software": None}}
-        figure.savefig(stream, format="png", dpi=dpi, **options)
+        content = _png(figure, dpi)
         data = self._data(name, figure)
         _close(figure)
-        content = stream.getvalue()
         (self.folder / f"{name}.png").write_bytes(content)
         caption, alt = without_tags(" ".join(caption.split())), " ".join(alt.split())
         self.summary["figures"][name] = {"caption": caption, "alt": alt}
@@ -405,6 +401,30 @@ def _display(data: dict[str, str], metadata: dict[str, Any]) -> None:
         from IPython.display import display
 
         display(data, raw=True, metadata=metadata)
+
+
+def _png(figure: Any, dpi: int) -> bytes:
+    """The file of a figure.
+
+    Matplotlib would draw it twice, the first time for its layout and the ends of what is drawn, which are had for less.
+    """
+    from matplotlib import rcParams
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    layout, canvas, usual, box = figure.get_layout_engine(), figure.canvas, figure.dpi, "tight"
+    if layout is not None:
+        figure.dpi = dpi
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        layout.execute(figure)
+        box = figure.get_tightbbox(renderer).padded(rcParams["savefig.pad_inches"])
+        figure.dpi = usual
+        figure.set_canvas(canvas)
+        figure.set_layout_engine(None)
+    stream = io.BytesIO()
+    # no Software entry: it names the matplotlib version, and the file is compared byte by byte
+    options = {"facecolor": "white", "transparent": False, "metadata": {"Software": None}}
+    figure.savefig(stream, format="png", dpi=dpi, bbox_inches=box, **options)
+    return stream.getvalue()
 
 
 def _close(figure: Any) -> None:
