@@ -34,9 +34,12 @@ def table(figure: Figure) -> list[Row]:
     named = {colour: label for axis in panels for colour, label in _legend(axis).items()}
     rows: list[Row] = []
     for number, axis in enumerate(panels, start=1):
+        found = list(_of(axis, named | _legend(axis)))
+        if not found:  # a picture
+            continue
         title = axis.get_title() or axis.get_title("left") or (str(number) if len(panels) > 1 else "")
         place = {"panel": title, "x label": _label(figure, axis, "x"), "y label": _label(figure, axis, "y")}
-        rows += [place | row for row in _of(axis, named | _legend(axis))]
+        rows += [place | row for row in found]
     return rows
 
 
