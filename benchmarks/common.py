@@ -48,6 +48,14 @@ def arguments(description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def begin_with_threads(options: argparse.Namespace) -> None:
+    """Begin anew where NumPy, which reads it when it starts, was told another number of threads."""
+    threads = str(options.threads)
+    if os.environ.get("OPENBLAS_NUM_THREADS") != threads:
+        os.environ["OPENBLAS_NUM_THREADS"] = threads
+        os.execv(sys.executable, [sys.executable, *sys.argv])
+
+
 def unit_scale(network: Any, latents: Tensor) -> None:
     """Scale the weights of each layer in turn so that its output has standard deviation one (but for its bias).
 
@@ -84,10 +92,7 @@ class Problem:
     """A generator, a latent and a distance, in the working precision and in float64."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        threads = str(options.threads)
-        if os.environ.get("OPENBLAS_NUM_THREADS") != threads:  # NumPy reads it when it starts
-            os.environ["OPENBLAS_NUM_THREADS"] = threads
-            os.execv(sys.executable, [sys.executable, *sys.argv])
+        begin_with_threads(options)
         torch.set_num_threads(options.threads)
         torch.manual_seed(options.seed)
         if options.quick:

@@ -13,7 +13,7 @@ import sys
 import time
 
 import torch
-from common import Problem, arguments, peak_bytes, write
+from common import Problem, arguments, begin_with_threads, peak_bytes, write
 
 from geomlib.derivatives.gram import gram
 from geomlib.eigen import top_eigenpairs
@@ -32,6 +32,7 @@ def main() -> None:
     if options.task:
         print(json.dumps(run(options)))
         return
+    begin_with_threads(options)
     rows = {}
     for task in TASKS:
         command = [sys.executable, *sys.argv, "--task", task]

@@ -1,32 +1,43 @@
 """The benchmarks run, and their results say what was measured, on what and how exactly. Times are not judged."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from conftest import ROOT, load_script, write_notebook
 
 from geomlib.book import runner
+from geomlib.book.kernels import Kernels
+
+
+@pytest.fixture
+def benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Runs a benchmark on a small network, in this process; returns what it wrote."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # else it begins anew
+
+    def run(what: str, *options: str) -> Any:
+        output = tmp_path / "result.json"
+        monkeypatch.setattr(sys, "argv", [f"{what}.py", "--quick", "--output", str(output), *options])
+        load_script(f"benchmarks/{what}.py").main()
+        return json.loads(output.read_text())
+
+    threads = torch.get_num_threads()
+    yield run
+    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("what", ["metric", "eigen"])
-def test_quick_benchmark(what: str, tmp_path: Path) -> None:
-    output = tmp_path / "result.json"
-    command = [
-        sys.executable,
-        str(ROOT / "benchmarks" / f"{what}.py"),
-        "--quick",
-        "--repeats",
-        "2",
-        "--output",
-        str(output),
-    ]
-    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
-    content = json.loads(output.read_text())
+def test_quick_benchmark(what: str, benchmark: Callable[..., Any]) -> None:
+    content = benchmark(what, "--repeats", "2")
     assert content["benchmark"] == what and content["columns"] == 24 and content["threads"] == 1
     assert {"torch", "numpy", "scipy", "geomlib"} <= content["versions"].keys()
     for name, row in content["rows"].items():
@@ -42,16 +53,12 @@ def test_quick_benchmark(what: str, tmp_path: Path) -> None:
     [
         ("precision", ["--positions", "2"]),
         ("precision", ["--positions", "2", "--probes", "3"]),
-        ("memory", ["--k", "3"]),
         ("engines", ["--repeats", "1"]),
         ("directions", ["--repeats", "1", "--k", "3", "--codes", "50", "--positions", "2"]),
     ],
 )
-def test_quick_benchmark_of_another_kind(what: str, options: list[str], tmp_path: Path) -> None:
-    output = tmp_path / "result.json"
-    command = [sys.executable, str(ROOT / "benchmarks" / f"{what}.py"), "--quick", "--output", str(output), *options]
-    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
-    content = json.loads(output.read_text())
+def test_quick_benchmark_of_another_kind(what: str, options: list[str], benchmark: Callable[..., Any]) -> None:
+    content = benchmark(what, *options)
     assert content["benchmark"] == what
     if what == "engines":
         (row,) = content["problems"].values()
@@ -63,17 +70,28 @@ def test_quick_benchmark_of_another_kind(what: str, options: list[str], tmp_path
         assert all(row["seconds"] >= 0 for row in content["rows"].values()) and len(content["rows"]) >= 3
 
 
-def test_a_book_shares_its_store_or_does_not(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_measured_in_processes_of_their_own(tmp_path: Path) -> None:
+    output = tmp_path / "result.json"
+    command = [sys.executable, str(ROOT / "benchmarks/memory.py"), "--quick", "--output", str(output), "--k", "3"]
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    content = json.loads(output.read_text())
+    assert content["benchmark"] == "memory"
+    assert all(row["seconds"] >= 0 for row in content["rows"].values()) and len(content["rows"]) == 3
+    assert len(done.stderr.splitlines()) == 3, "each was measured once"
+
+
+def test_a_book_shares_its_store_or_does_not(project: Path, monkeypatch: pytest.MonkeyPatch, kernels: Kernels) -> None:
     script = load_script("benchmarks/book_store.py")
     measure = (
         "import geomlib\nfrom geomlib import sweep\nfrom geomlib.findings import Results\n"
-        'G, d = geomlib.load_generator("shapes-dcgan"), geomlib.load_distance("mse")\n'
+        'G, d = geomlib.load_generator("shapes-biggan", "class"), geomlib.load_distance("mse")\n'
         "sweep.metrics(G, G.sample(2, seed=0), d)\nout = Results(results)",
         "out.provenance(generator=G)",
     )
     for name in ("one", "other"):
         write_notebook(project, name, *measure)
-    monkeypatch.setattr(script, "build", partial(runner.run, ["one", "other"], threads=1))
+    monkeypatch.setattr(script, "build", partial(runner.run, ["one", "other"], kernels=kernels))
     kept = {}
     for shared in (True, False):
         shutil.rmtree(project / "results", ignore_errors=True)
