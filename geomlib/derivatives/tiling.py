@@ -62,6 +62,11 @@ class Footprint:
 class Draws(TorchDispatchMode):
     """Notes the first operation that draws random numbers, `name`; there may be none."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: else PyTorch would import its compiler, which takes a second, and nothing here is compiled."""
+        return False
+
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.name = ""
