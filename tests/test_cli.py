@@ -138,6 +138,7 @@ def test_outside_of_a_project(
     assert "expected a folder with notebooks/ and _config.yml" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("warm")
 def test_run_lists_experiments_and_runs_them(
     toy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -228,17 +229,20 @@ def test_options_reach_a_factory_as_values(
         assert capsys.readouterr().out.startswith(f"{name}, space z, 4 latents")
 
 
-def test_invert_finds_a_picture_and_leaves_its_files(tmp_path: Path) -> None:
+def test_invert_finds_a_picture_and_leaves_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     generator = geomlib.load_generator("shapes-dcgan")
     pixels = generator(generator.sample(1, 3))[0].permute(1, 2, 0).mul(255).round().byte().numpy()
     Image.fromarray(pixels).resize((160, 128)).save(tmp_path / "picture.png")
-    command = [sys.executable, "-m", "geomlib.cli", "invert", "shapes-dcgan", "picture.png", "--out", "found"]
+    monkeypatch.chdir(tmp_path)
     options = ["--distance", "mse", "--budget", "60", "--restarts", "2"]
-    done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True, check=True)
-    lines = done.stdout.splitlines()
+    assert call(monkeypatch, "invert", "shapes-dcgan", "picture.png", "--out", "found", *options) == 0
+    shown = capsys.readouterr()
+    lines = shown.out.splitlines()
     assert lines[0] == "picture.png: 160 x 128, its middle, resized to 64 x 64"
     assert lines[1] == "shapes-dcgan, space z, 64 latents; metric-newton; 60 calls"
-    assert "Traceback" not in done.stderr and "calls 60/60" in done.stderr
+    assert "Traceback" not in shown.err and "calls 60/60" in shown.err
     assert [Path(line) for line in lines[-5:]] == [
         Path("found", name)
         for name in ("inversion.png", "curve.png", "curve.csv", "latent.safetensors", "summary.json")
@@ -298,6 +302,7 @@ def make():
 """
 
 
+@pytest.mark.usefixtures("warm")
 def test_paths_are_those_of_the_working_folder(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work = toy / "work"
     work.mkdir()
@@ -311,7 +316,6 @@ def test_paths_are_those_of_the_working_folder(toy: Path, monkeypatch: pytest.Mo
     assert [cli._in_project(one) for one in ("mse", "a.b:c", "gone.py:make")] == ["mse", "a.b:c", "gone.py:make"]
     monkeypatch.chdir(toy)
     assert cli._in_project("work/mine.py:make") == "work/mine.py:make"
-    command = [sys.executable, "-m", "geomlib.cli", "run", "toy", "--generator", "mine.py:make"]
-    done = subprocess.run(command, cwd=work, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(work)
+    assert call(monkeypatch, "run", "toy", "--generator", "mine.py:make") == 0
     assert list(toy.glob("results/mine.make-*/toy/summary.json"))
