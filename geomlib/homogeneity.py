@@ -273,7 +273,7 @@ def overlap_null(n: int, k: int, *, seed: int, count: int = 1000, level: float =
     random = seeded(seed)
     # One of the two subspaces may as well be that of the first k coordinates.
     draws = [_frames(n, k, random)[0, :k].square().sum() / k for _ in range(count)]
-    low, high = _central(draws, level).tolist()
+    low, high = _central(torch.stack(draws), level).tolist()
     return OverlapNull(k / n, low, high)
 
 
@@ -321,18 +321,41 @@ def bootstrap_interval(
     _check_level(level)
     if count < 1:
         raise ValueError(f"count: expected a positive integer, got {count}")
-    random = seeded(seed)
-    draws = []
-    for _ in range(count):
-        places = torch.randint(size, (size,), generator=random)
-        while pairs and (places == places[0]).all():
-            places = torch.randint(size, (size,), generator=random)
-        drawn = values[places[:, None], places][places[:, None] != places] if pairs else values[places]
-        drawn = statistic(drawn)
-        check_returned("statistic", drawn)
-        draws.append(drawn.detach().to("cpu", torch.float64))
+    resamples = _resamples(size, count, seeded(seed), pairs)
+    if statistic is torch.mean and (pairs or values.ndim == 1):
+        draws = _means(values.detach().cpu().double(), resamples, pairs)
+    else:
+        found = []
+        for places in resamples:
+            drawn = values[places[:, None], places][places[:, None] != places] if pairs else values[places]
+            drawn = statistic(drawn)
+            check_returned("statistic", drawn)
+            found.append(drawn.detach().to("cpu", torch.float64))
+        draws = torch.stack(found)
     low, high = _central(draws, level)
     return low, high
+
+
+def _resamples(size: int, count: int, random: torch.Generator, pairs: bool) -> Tensor:
+    """Drawn positions, `(count, size)`; with `pairs` no row is of one position alone."""
+    drawn = torch.randint(size, (count, size), generator=random)
+    while pairs and len(drawn := drawn[(drawn != drawn[:, :1]).any(1)]) < count:
+        drawn = torch.cat([drawn, torch.randint(size, (count - len(drawn), size), generator=random)])
+    return drawn
+
+
+def _means(values: Tensor, resamples: Tensor, pairs: bool) -> Tensor:
+    """The mean of each resample, all at once: with `pairs` from how often each position was drawn."""
+    if not pairs:
+        return values[resamples].mean(1)
+    count = torch.zeros(len(resamples), len(values), dtype=values.dtype)
+    count.scatter_add_(1, resamples, torch.ones_like(resamples, dtype=values.dtype))
+    unknown = ~values.isfinite()
+    known = values.masked_fill(unknown | torch.eye(len(values), dtype=torch.bool), 0)
+    totals = ((count @ known) * count).sum(1)
+    unknown.fill_diagonal_(False)
+    totals[((count @ unknown.to(values)) * count).sum(1) > 0] = torch.nan
+    return totals / (len(values) ** 2 - count.square().sum(1))
 
 
 def _check_level(level: float) -> None:
@@ -340,7 +363,7 @@ def _check_level(level: float) -> None:
         raise ValueError(f"level: expected a number in (0, 1), got {level}")
 
 
-def _central(draws: list[Tensor], level: float) -> Tensor:
+def _central(draws: Tensor, level: float) -> Tensor:
     """Both ends of the central `level` of what was drawn, `(2, ...)`."""
     ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
-    return torch.quantile(torch.stack(draws), ends, dim=0)
+    return torch.quantile(draws, ends, dim=0)

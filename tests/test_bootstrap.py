@@ -52,6 +52,19 @@ def test_pairs_against_a_plain_loop() -> None:
     assert float(naive[1] - naive[0]) < 0.6 * width
 
 
+@pytest.mark.parametrize("size", [2, 3, 12, 40])
+@pytest.mark.parametrize("pairs", [False, True])
+def test_means_at_once_are_those_one_by_one(size: int, pairs: bool) -> None:
+    values = normal(size, size) if pairs else normal(size)
+    many, one = (
+        bootstrap_interval(statistic, values, seed=0, count=300, pairs=pairs)
+        for statistic in (torch.mean, lambda drawn: drawn.mean())
+    )
+    torch.testing.assert_close(many, one, rtol=1e-12, atol=1e-14)
+    values[..., -1] = torch.nan
+    assert all(end.isnan() for end in bootstrap_interval(torch.mean, values, seed=0, pairs=pairs))
+
+
 def test_two_positions_have_one_pair_of_pairs() -> None:
     matrix = torch.tensor([[torch.nan, 1.0], [3.0, torch.nan]])
     low, high = bootstrap_interval(torch.mean, matrix, seed=0, count=50, pairs=True)
