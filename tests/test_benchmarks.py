@@ -14,6 +14,7 @@ import pytest
 import torch
 from conftest import ROOT, load_script, write_notebook
 
+from geomlib.applications.inversion import METHODS
 from geomlib.book import runner
 from geomlib.book.kernels import Kernels
 
@@ -68,6 +69,18 @@ def test_quick_benchmark_of_another_kind(what: str, options: list[str], benchmar
         assert len(content["differences"]) == 2 and 0 < max(content["differences"]) < 1e-5
     else:
         assert all(row["seconds"] >= 0 for row in content["rows"].values()) and len(content["rows"]) >= 3
+
+
+def test_the_benchmark_of_inversion_measures_every_method(benchmark: Callable[..., Any]) -> None:
+    content = benchmark("inversion", "--repeats", "2")
+    assert content["benchmark"] == "inversion" and content["threads"] == 1 and content["targets"] == 2
+    assert content["rows"].keys() <= METHODS.keys()
+    for row in content["rows"].values():
+        assert row["calls"] == sorted(row["calls"]) and row["calls"][-1] <= content["budget"]
+        assert len(row["seconds_along"]) == len(row["median"]) == len(row["low"]) == len(row["high"])
+        for low, middle, high in zip(row["low"], row["median"], row["high"], strict=True):
+            assert low <= middle <= high
+    assert content["rows"]["adam"]["over_adam"] == 1
 
 
 def test_memory_is_measured_in_processes_of_their_own(tmp_path: Path) -> None:

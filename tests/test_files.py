@@ -3,8 +3,6 @@
 import argparse
 import pickle
 import re
-import subprocess
-import sys
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from test_architectures import SMALL, latents, small
+from test_cli import call
 from torch import Tensor, nn
 
 import geomlib
@@ -255,11 +254,12 @@ def test_arrays_of_numpy_come_as_tensors(tmp_path: Path) -> None:
         assert set(read) == {"a", "b"}
 
 
-def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+def test_bad_input_is_one_line_and_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "empty.pkl").touch()
     (tmp_path / "page.pt").write_text("<html>quota</html>")
     for name, words in (("empty.pkl", "is empty"), ("page.pt", "HTML page"), ("none.pkl", "no file")):
-        command = [sys.executable, "-W", "ignore", "-m", "geomlib.cli", "check", str(tmp_path / name)]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 2 and words in done.stderr
-        assert len(done.stderr.splitlines()) == 1
+        assert call(monkeypatch, "check", str(tmp_path / name)) == 2
+        error = capsys.readouterr().err
+        assert words in error and len(error.splitlines()) == 1

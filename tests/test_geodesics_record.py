@@ -55,7 +55,7 @@ def test_a_record_is_made_and_goes_on(
     fetched("efficientnet-lite0")
     monkeypatch.setattr(script, "RECORD", tmp_path / "geodesics.json")
     monkeypatch.setattr(script, "STORE", tmp_path / "store")
-    monkeypatch.setattr(script, "SETTINGS", script.SETTINGS | {"pairs": 2, "points": 3, "iterations": 2})
+    monkeypatch.setattr(script, "SETTINGS", script.SETTINGS | {"pairs": 2, "points": 3, "iterations": 1})
     monkeypatch.setattr(sys, "argv", ["geodesics.py", "--only", "mlp-cats"])
     script.main()
     first = read_record(tmp_path / "geodesics.json")

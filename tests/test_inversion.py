@@ -1,10 +1,6 @@
 """Inversion: closed forms, other implementations, what the account promises, and errors."""
 
-import json
 import math
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -329,22 +325,6 @@ def test_an_image_that_is_not_finite() -> None:
         image = torch.zeros(3, 64, 64)
         image[1, 2, 3] = math.nan
         invert(G, image, geomlib.load_distance("mse"))
-
-
-def test_the_benchmark_measures_every_method(tmp_path: Path) -> None:
-    script = Path(__file__).parent.parent / "benchmarks" / "inversion.py"
-    output = tmp_path / "result.json"
-    command = [sys.executable, str(script), "--quick", "--repeats", "2", "--output", str(output)]
-    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
-    content = json.loads(output.read_text())
-    assert content["benchmark"] == "inversion" and content["threads"] == 1 and content["targets"] == 2
-    assert content["rows"].keys() <= METHODS.keys()
-    for row in content["rows"].values():
-        assert row["calls"] == sorted(row["calls"]) and row["calls"][-1] <= content["budget"]
-        assert len(row["seconds_along"]) == len(row["median"]) == len(row["low"]) == len(row["high"])
-        for low, middle, high in zip(row["low"], row["median"], row["high"], strict=True):
-            assert low <= middle <= high
-    assert content["rows"]["adam"]["over_adam"] == 1
 
 
 # What a search costs.

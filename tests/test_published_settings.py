@@ -34,7 +34,7 @@ def test_the_record_has_the_settings_of_the_paper() -> None:
             assert control[f"{key}_word"] in WORDS and len(control[key]) == len(control["controls"])
 
 
-def test_the_script_makes_a_part(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_script_makes_a_part(shared: Path, monkeypatch: pytest.MonkeyPatch, warm: None) -> None:
     script = load_script("evidence/published_settings.py")
     monkeypatch.setattr(script, "HERE", shared / "evidence")
     monkeypatch.setattr(script, "EXPERIMENTS", ("anisotropy",))
