@@ -41,14 +41,15 @@ def numbers(folder: Path) -> dict[str, Any]:
 
 
 @forks
-def test_nothing_passes_from_one_notebook_to_the_next(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_passes_from_one_notebook_to_the_next(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, kernels: Kernels
+) -> None:
     """Libraries are there at the first line, the package is not: what is edited between two of them counts."""
     write_notebook(toy, "toy", LOOK, SPOIL)
-    with Kernels(threads=1) as kernels:
-        first = numbers(*runner.run(["toy"], kernels=kernels))
-        second = numbers(*runner.run(["toy"], kernels=kernels, force=True))
-        monkeypatch.setenv("TOLD", "from outside")
-        third = numbers(*runner.run(["toy"], kernels=kernels, force=True))
+    first = numbers(*runner.run(["toy"], kernels=kernels))
+    second = numbers(*runner.run(["toy"], kernels=kernels, force=True))
+    monkeypatch.setenv("TOLD", "from outside")
+    third = numbers(*runner.run(["toy"], kernels=kernels, force=True))
     drawn = [found.pop("drawn") for found in (first, second, third)]
     assert len({number for pair in drawn for number in pair}) == 6, "what is drawn without a seed differs"
     assert first == second
@@ -58,9 +59,9 @@ def test_nothing_passes_from_one_notebook_to_the_next(toy: Path, monkeypatch: py
 
 
 @forks
-def test_a_new_process_gives_the_same_bytes(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_process_gives_the_same_bytes(toy: Path, monkeypatch: pytest.MonkeyPatch, kernels: Kernels) -> None:
     def contents() -> dict[str, bytes]:
-        [folder] = runner.run(["toy"], force=True)
+        [folder] = runner.run(["toy"], force=True, kernels=kernels)
         return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "manifest.json"}
 
     same = LOOK.replace('"torch" in sys.modules', "1").replace('{"drawn"', '{} and {"drawn"')
@@ -100,8 +101,10 @@ def test_the_end_of_the_process_they_come_from_is_told(toy: Path) -> None:
 
 
 @pytest.mark.parametrize("forked", [pytest.param(True, marks=forks), False])
-def test_kernels_listen_on_the_loopback_alone(toy: Path, monkeypatch: pytest.MonkeyPatch, forked: bool) -> None:
+def test_kernels_listen_on_the_loopback_alone(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, kernels: Kernels, forked: bool
+) -> None:
     monkeypatch.setattr(kernels_, "FORKS", forked)
     listening = "{one.laddr.ip for one in psutil.Process().net_connections('inet') if one.status == psutil.CONN_LISTEN}"
     write_notebook(toy, "toy", f"import psutil\n{HANDS}out.number(places=sorted({listening}))")
-    assert numbers(*runner.run(["toy"]))["places"] == ["127.0.0.1"]
+    assert numbers(*runner.run(["toy"], kernels=kernels))["places"] == ["127.0.0.1"]

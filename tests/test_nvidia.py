@@ -5,7 +5,6 @@
 
 import os
 import pickle
-import subprocess
 import sys
 import types
 from collections import OrderedDict
@@ -16,6 +15,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from test_cli import call
 from torch import Tensor
 
 import geomlib
@@ -186,12 +186,12 @@ def test_other_networks_of_nvidias_form_are_named(persistence: Any, tmp_path: Pa
         geomlib.load_generator(str(path))
 
 
-def test_the_command_says_what_a_file_is() -> None:
+def test_the_command_says_what_a_file_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     path = next(one for one in PICKLES if one.stem == "stylegan3_r")
-    command = [sys.executable, "-W", "ignore", "-m", "geomlib.cli", "check", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert "stylegan3_r.pkl: stylegan3 at key 'G_ema'" in done.stdout, done.stderr
-    assert "Images (B, 3, 32, 32)" in done.stdout
+    call(monkeypatch, "check", str(path))
+    shown = capsys.readouterr()
+    assert "stylegan3_r.pkl: stylegan3 at key 'G_ema'" in shown.out, shown.err
+    assert "Images (B, 3, 32, 32)" in shown.out
 
 
 @pytest.mark.parametrize("name", ["r3gan", "r3gan_conditional"])
