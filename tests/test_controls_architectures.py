@@ -1,6 +1,7 @@
 """Controls of every architecture and of a user's: what changes, what stays, new weights as those of new networks."""
 
 import json
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -73,13 +74,29 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
+@dataclass
+class Controlled:
+    """A small network as it was, and its control."""
+
+    control: Any
+    architecture: str
+
+    def __post_init__(self) -> None:
+        self.G = small(self.architecture)
+        self.before, self.digest, random_state = state(self.G), self.G.weights_hash, torch.get_rng_state()
+        self.C = self.control(self.G, 0)
+        self.undisturbed = torch.equal(torch.get_rng_state(), random_state)
+
+
+controlled = cache(Controlled)
+
+
 @each
 @each_control
 def test_a_new_generator_and_the_old_one_as_it_was(control: Any, architecture: str) -> None:
-    G = small(architecture)
-    before, digest, random_state = state(G), G.weights_hash, torch.get_rng_state()
-    C = control(G, 0)
-    assert same(state(G), before) and torch.equal(torch.get_rng_state(), random_state)
+    made = controlled(control, architecture)
+    G, C, before, digest = made.G, made.C, made.before, made.digest
+    assert same(state(G), before) and made.undisturbed
     assert not same(state(C), before)
     assert C.weights_hash != digest and C.spec is None
     assert C.name.startswith(f"{architecture}, ") and C.name.endswith(" (seed 0)")
@@ -93,8 +110,8 @@ def test_a_new_generator_and_the_old_one_as_it_was(control: Any, architecture: s
 
 @each
 def test_shuffling_keeps_the_numbers_of_each_tensor_and_loses_their_order(architecture: str) -> None:
-    G = small(architecture)
-    before, after = state(G), state(shuffled(G, 0))
+    made = controlled(shuffled, architecture)
+    before, after = made.before, state(made.C)
     for name, value in before.items():
         if not value.is_floating_point():
             assert torch.equal(after[name], value)
@@ -107,8 +124,8 @@ def test_shuffling_keeps_the_numbers_of_each_tensor_and_loses_their_order(archit
 
 @each
 def test_matched_gaussians_have_the_moments(architecture: str) -> None:
-    G = small(architecture)
-    before, C = state(G), matched_gaussian(G, 0)
+    made = controlled(matched_gaussian, architecture)
+    before, C = made.before, made.C
     after = state(C)
     assert isinstance(C.network, nn.Module)
     parameters = dict(C.network.named_parameters())
@@ -126,7 +143,8 @@ def test_matched_gaussians_have_the_moments(architecture: str) -> None:
 @each
 def test_new_weights_are_those_of_a_new_network(architecture: str) -> None:
     """Tensors that start as constants are equal, random ones have the same mean and spread as the constructor's."""
-    C = reinitialised(small(architecture), 0)
+    C = controlled(reinitialised, architecture).C
+    torch.manual_seed(1)
     fresh, after = build(architecture, **config(architecture)), state(C)
     spectral = [name for name, part in fresh.named_modules() if isinstance(part, SpectralLayer)]
     for name, parameter in fresh.named_parameters():
@@ -143,8 +161,8 @@ def test_new_weights_are_those_of_a_new_network(architecture: str) -> None:
 
 @pytest.mark.parametrize("architecture", ["stylegan", "stylegan2"])
 def test_new_networks_keep_filters_and_noise(architecture: str) -> None:
-    G = small(architecture)
-    C = reinitialised(G, 0)
+    made = controlled(reinitialised, architecture)
+    G, C = made.G, made.C
     assert isinstance(G.network, nn.Module) and isinstance(C.network, nn.Module)
     before = dict(G.network.named_buffers())
     assert before and same(before, dict(C.network.named_buffers()))
@@ -176,7 +194,7 @@ def test_statistics_of_a_new_network_are_its_own() -> None:
 @each_control
 @torch.no_grad()
 def test_spectral_norms_are_those_of_the_new_weights(control: Any, architecture: str) -> None:
-    C = control(small(architecture), 0)
+    C = controlled(control, architecture).C
     assert isinstance(C.network, nn.Module)
     layers = [part for part in C.network.modules() if isinstance(part, SpectralLayer)]
     assert layers
@@ -253,7 +271,7 @@ def test_the_space_of_the_latents_stays(
 
 @each_control
 def test_a_control_has_a_metric_tensor(control: Any) -> None:
-    C = control(small("dcgan"), 0)
+    C = controlled(control, "dcgan").C
     M = metric_tensor(C, C.sample(2, 0), load_distance("mse"))
     assert (M.eigenvalues[:, 0] > 0).all()
 
