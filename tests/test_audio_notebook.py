@@ -26,13 +26,13 @@ PLAYERS = (
 )  # fmt: skip
 PIANO = """
 import torch
+from torch import nn
 from geomlib import Generator
-from geomlib.generators import build
 
 def piano():
     torch.manual_seed(0)
-    network = build("wavegan", latent_dim=6, model_size=2, slice_len=32768, num_channels=2)
-    return Generator(network.eval(), 6, output_range=None)
+    layers = nn.Linear(6, 64), nn.ReLU(), nn.Unflatten(1, (2, 32)), nn.ConvTranspose1d(2, 2, 600, 600), nn.Tanh()
+    return Generator(nn.Sequential(*layers).eval(), 6, output_range=None)
 """
 
 

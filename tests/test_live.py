@@ -263,20 +263,28 @@ def reference(folded: Folded, latent: Tensor) -> tuple[np.ndarray, np.ndarray]:
     return image(z).numpy(), (2 / len(J) * J.mT @ J).numpy()
 
 
+@pytest.fixture(scope="module")
+def expected() -> tuple[Tensor, np.ndarray, np.ndarray, np.ndarray]:
+    """A code, its image and metric, and the leading eigenvalues of the network as it was trained."""
+    generator = load_generator(DCGAN)
+    code = latents_for("judging", generator, 2)[1]
+    exact = geomlib.metric_tensor(generator, code, geomlib.load_distance("mse")).eigenvalues[:10].numpy()
+    return code, *reference(fold(generator), code), exact
+
+
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_the_page_computes_what_pytorch_does(
     browser: Browser,
     root: Path,
     server: str,
     address: str,
+    expected: tuple[Tensor, np.ndarray, np.ndarray, np.ndarray],
 ) -> None:
     visit = Visit(browser, root, server if address == "server" else "")
     before = [url for url in visit.requests if "network-1.js" in url]
     assert not before, "weights are loaded on first use"
     visit.start()
-    generator = load_generator(DCGAN)
-    code = latents_for("judging", generator, 2)[1]
-    image, metric = reference(fold(generator), code)
+    code, image, metric, exact = expected
     answer = visit.ask("image", {"latent": code.tolist(), "numbers": True})
     assert np.abs(np.array(answer["numbers"]) - image).max() < 1e-5
     found = visit.ask("spectrum", {"latent": code.tolist()})
@@ -284,7 +292,6 @@ def test_the_page_computes_what_pytorch_does(
     values, vectors = np.array(found["values"]), np.array(found["vectors"])
     assert np.allclose(values, np.linalg.eigvalsh(metric)[::-1], rtol=0, atol=1e-6 * values[0])
     assert np.allclose(vectors @ vectors.T, np.eye(len(values)), atol=1e-12)
-    exact = geomlib.metric_tensor(generator, code, geomlib.load_distance("mse")).eigenvalues[:10].numpy()
     assert np.abs(values[:10] / exact - 1).max() < 0.02
     outside = [url for url in visit.requests if not url.startswith((visit.base, "blob:", "data:"))]
     assert not outside
@@ -549,11 +556,11 @@ def test_print_shows_still_pictures(visit: Visit) -> None:
 def test_nothing_moves_by_itself(browser: Browser, root: Path) -> None:
     visit = Visit(browser, root, "", reduced_motion="reduce")
     page = visit.start()
-    styles = "one => ['transitionDuration', 'animationName'].map((key) => getComputedStyle(one)[key])"
-    for one in page.locator(".live, .live *").all()[:40]:
-        assert one.evaluate(styles) == ["0s", "none"]
+    styles = "(all) => all.map((one) => getComputedStyle(one)).map((of) => [of.transitionDuration, of.animationName])"
+    found = page.locator(".live, .live *").evaluate_all(styles)
+    assert len(found) > 40 and all(one == ["0s", "none"] for one in found)
     before = page.evaluate("geomlibLive.explorer.client.count")
-    page.wait_for_timeout(1200)
+    page.wait_for_timeout(600)
     assert page.evaluate("geomlibLive.explorer.client.count") == before, "nothing is computed unasked"
     visit.close()
 

@@ -109,6 +109,7 @@ def test_names_are_safe_on_file_systems() -> None:
     assert runs._options_part("a=1,b=2") != runs._options_part("a=1 b=2")
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_factory_is_called_once_for_all_notebooks(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_notebook(mine, "other", SETUP)
     settings = {"generator": "first/my_gan.py:make"}
@@ -162,6 +163,7 @@ def test_finished_runs_are_those_whose_folder_says_so(project: Path) -> None:
     assert list(runs.finished("results", "paper", "toy")) == []
 
 
+@pytest.mark.usefixtures("warm")
 def test_readers_count_the_same_after_a_second_run(project: Path) -> None:
     """The pages that read all others, on a small network: what they find does not depend on an earlier run."""
     names = ("anisotropy", "homogeneity", "compare_gans", "what_we_could_confirm")

@@ -91,6 +91,7 @@ def ground_truth(root: Path, generator: str) -> dict[str, Any]:
 
 
 @pytest.mark.notebooks
+@pytest.mark.usefixtures("warm")
 def test_ground_truth_applies_to_shapes_under_any_distance(shared: Path) -> None:
     found = ground_truth(shared, "shapes-dcgan")
     assert found["provenance"]["distance"] == "mse" and "does_not_apply" not in found
@@ -98,6 +99,7 @@ def test_ground_truth_applies_to_shapes_under_any_distance(shared: Path) -> None
 
 
 @pytest.mark.notebooks
+@pytest.mark.usefixtures("warm")
 def test_ground_truth_does_not_guess_the_world(shared: Path, tmp_path: Path) -> None:
     """Not even of the same images."""
     (tmp_path / "same_images.py").write_text(FACTORY, encoding="utf-8")
