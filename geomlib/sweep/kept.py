@@ -101,9 +101,11 @@ def _read_or_compute(
     except ValueError:  # its name is a hash of the fingerprint, so another one in it is damage
         shutil.rmtree(path)
         kept = Store.at(path, latent[None], layout, basis)
-    if kept.whole(0) is None:
+    found = kept.whole(0)
+    if found is None:
         kept.write(0, _TASK.values(generator, distance, latent, True))
-    return kept.read(0)
+        found = kept.read(0)
+    return found
 
 
 def _name(generator: str, basis: Mapping[str, str]) -> str:
