@@ -20,8 +20,7 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from geomlib.book import kernel_main
 
-# What takes long, and most need; the last one torch imports at a first derivative.
-LIBRARIES = ("papermill", "ipykernel.kernelapp", "torch", "seaborn", "torch._dynamo")
+LIBRARIES = ("papermill", "ipykernel.kernelapp", "torch", "seaborn")  # what takes long, and most need
 
 
 class Child:
