@@ -1,5 +1,6 @@
 """The verbs by which notebooks leave results, and the words of their claims."""
 
+import io
 import json
 import re
 from pathlib import Path
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from matplotlib import pyplot
 from matplotlib.figure import Figure
 from scipy.io import wavfile
 
+from geomlib import figures
 from geomlib.findings import DoesNotApply, Interval, Results, open_experiment, progress, results
 from geomlib.findings.claims import WORDS, kind_of, verdict
 
@@ -118,6 +121,28 @@ def test_a_table_is_kept_with_all_digits_and_once(tmp_path: Path, shown: list[st
     with pytest.raises(ValueError, match="table 'Cells' is there twice"):
         out.table("Cells", ["a"], [])
     assert len(shown) == 1 and len(summary(tmp_path)["tables"]["Cells"]["rows"]) == 1
+
+
+@pytest.mark.parametrize("kind", ["curves", "heat map", "pictures", "of pyplot"])
+def test_a_file_of_a_figure_is_what_matplotlib_writes(tmp_path: Path, shown: list[str], kind: str) -> None:
+    values = torch.rand(3, 4, generator=torch.Generator().manual_seed(0))
+
+    def draw() -> Figure:
+        if kind == "curves":
+            return figures.curves(range(4), {"a long name": values[0], "b": values[1]}, "steps", "f", logy=True)
+        if kind == "pictures":
+            return figures.montage(values[:, :, None, None, None].expand(3, 4, 1, 8, 8), ["one", "two", "three"])
+        figure = pyplot.figure() if kind == "of pyplot" else Figure((3, 2), layout="constrained")
+        axis = figure.subplots()
+        figure.colorbar(axis.imshow(values.numpy()), ax=axis, label="height")
+        axis.set_title("wider than the panel is, and told in full")
+        return figure
+
+    plain = io.BytesIO()
+    draw().savefig(plain, format="png", dpi=120, facecolor="white", bbox_inches="tight", metadata={"Software": None})
+    Results(tmp_path).figure("one", draw(), caption="One.", alt="One.", dpi=120)
+    assert (tmp_path / "one.png").read_bytes() == plain.getvalue()
+    pyplot.close("all")
 
 
 def test_a_claim_is_stored_and_shown(tmp_path: Path, shown: list[str]) -> None:
