@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from test_stopping import is_alive
 from geomlib.book import kernels as kernels_
 from geomlib.book import runner
 from geomlib.book.kernels import Kernels
+from geomlib.book.process import TRIES
 
 forks = pytest.mark.skipif(not kernels_.FORKS, reason="this system does not fork")
 LOOK = """import os, sys
@@ -98,6 +100,29 @@ def test_the_end_of_the_process_they_come_from_is_told(toy: Path) -> None:
         with pytest.raises(runner.NotebookError, match="the process from which notebooks begin has ended"):
             runner.run(["toy"], kernels=kernels)
     assert not [path for path in (toy / "results").rglob("*") if path.is_file()]
+
+
+class Taken:
+    """Kernels of which the first `times` find a port taken, as Jupyter's log tells it."""
+
+    def __init__(self, kernels: Kernels, times: int) -> None:
+        self.kernels, self.threads, self.left, self.begun = kernels, kernels.threads, times, 0
+
+    def begin(self, request: Path, log: Path, *others: Any) -> Any:
+        self.begun += 1
+        if self.begun > self.left:
+            return self.kernels.begin(request, log, *others)
+        log.write_text("zmq.error.ZMQError: Address already in use (addr='tcp://127.0.0.1:36249')")
+        return subprocess.Popen([sys.executable, "-c", ""])
+
+
+def test_a_port_that_was_taken_meanwhile_costs_another_try(toy: Path, kernels: Kernels) -> None:
+    once, always = Taken(kernels, 1), Taken(kernels, 9)
+    [folder] = runner.run(["toy"], kernels=once)
+    assert once.begun == 2 and (folder / "summary.json").is_file()
+    with pytest.raises(runner.NotebookError, match="Address already in use"):
+        runner.run(["toy"], kernels=always, force=True)
+    assert always.begun == TRIES
 
 
 @pytest.mark.parametrize("forked", [pytest.param(True, marks=forks), False])

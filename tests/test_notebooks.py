@@ -104,6 +104,18 @@ def test_runs_on_another_generator(name: str, shared: Path, kernels: Kernels) ->
 
 
 @pytest.mark.notebooks
+def test_runs_where_one_kind_of_control_cannot_be_had(shared: Path, kernels: Kernels) -> None:
+    """The shuffled tones have no derivative; the page computes the first control that there is again."""
+    settings = {"profile": "smallest", "generator": "tones-wavegan", "distance": "mse"}
+    [folder] = runner.run(["shuffled_control"], root=shared, settings=settings, kernels=kernels)
+    check_results("shuffled_control", folder)
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert "shuffled (" in summary["numbers"]["networks_left_out"]
+    [again] = [one for one in summary["comparison"] if one["claim"].startswith("a control of the record")]
+    assert again["verdict"] == "tested"
+
+
+@pytest.mark.notebooks
 @pytest.mark.parametrize("name", ["metric_tensor", "layers", "your_gan"])
 def test_runs_on_a_file_of_weights(name: str, shared: Path, kernels: Kernels) -> None:
     """NVIDIA's own form, in styles; the folder is named by the file."""

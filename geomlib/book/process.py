@@ -21,6 +21,8 @@ from geomlib.findings.results import PROGRESS_FILE
 
 Say = Callable[[str], None]
 KEPT = ("results", "metrics")  # where the metrics lie that all notebooks share, unless the environment says otherwise
+# Jupyter looks for free ports and its kernel binds them a moment later; on a busy machine one can be gone by then.
+TRIES, _PORT_TAKEN = 3, "Address already in use"
 PATIENCE = 5  # seconds that a process has to end when it is told to
 
 
@@ -55,8 +57,11 @@ def execute(root: Path, plan: Plan, kernels: Kernels, say: Say, stop: threading.
         def tell(text: str) -> None:
             say(f"{plan.label}:   {text}")
 
-        log = _in_own_process(request, Path(scratch), kernels, tell, stop or threading.Event())
         output, record_file = Path(request["output"]), Path(request["record"])
+        for _ in range(TRIES):
+            log = _in_own_process(request, Path(scratch), kernels, tell, stop or threading.Event())
+            if record_file.is_file() or _PORT_TAKEN not in log:
+                break
         if not record_file.is_file():
             raise NotebookError(f"{plan.label}: its process ended without a result\n{log[-3000:]}")
         record = json.loads(record_file.read_text(encoding="utf-8"))
