@@ -22,6 +22,7 @@ class About(NamedTuple):
     network: str
     distance: str = PERCEPTUAL
     space: str = "z"
+    options: str = ""
 
     @property
     def label(self) -> str:
@@ -68,6 +69,27 @@ def test_a_row_of_a_record_that_a_page_tells_is_there_once(tmp_path: Path) -> No
         f"{one.words} than every kind of control" for one in STATISTICS.values() if one.claim == "homogeneity"
     }
     assert gather([], "anisotropy", kept)[0].row.judgement.word == "not run", "no row of another experiment"
+
+
+def test_a_label_is_told_by_its_own_page_alone(tmp_path: Path) -> None:
+    """The page of blue eyes tells neither what the record holds of brown ones nor that it lacks the green ones."""
+    blue, brown = judged("same direction", 1.0), judged("contradicted", -1.0)
+    Results(tmp_path / "told").claim(WORDS, ours=blue, source=made({"made": HOW}))
+    kept = record(
+        tmp_path,
+        [Row("cdcgan-eyes", "noise", PERCEPTUAL, NAME, one) for one in (blue, brown)],
+        (("cdcgan-eyes noise green", PERCEPTUAL), ("cdcgan-eyes noise blue", PERCEPTUAL)),
+    )
+    content = json.loads(kept.read_text())
+    for part, label in zip(content["parts"], ("blue", "brown"), strict=True):
+        part["label"] = f"cdcgan-eyes noise {label}"
+    kept.write_text(json.dumps(content))
+    run = About("cdcgan-eyes", space="noise", options="class_index=blue")
+    found = gather([(run, tmp_path / "told")], "homogeneity", kept)
+    assert [one.row.judgement.word for one in found[:2]] == ["same direction", "contradicted"]
+    assert {(one.label, one.row.judgement.word) for one in found[2:]} == {
+        (f"cdcgan-eyes noise green, {PERCEPTUAL}, record", "not run")
+    }
 
 
 def test_words_numbers_and_identities_do_not_judge(tmp_path: Path) -> None:

@@ -27,6 +27,10 @@ class About(Protocol):
         """Its latent space."""
 
     @property
+    def options(self) -> str:
+        """Of the network, each NAME=VALUE, separated by blanks."""
+
+    @property
     def distance(self) -> str:
         """That the run is under."""
 
@@ -83,28 +87,36 @@ def gather(runs: Iterable[tuple[About, Path]], experiment: str, record: str | Pa
         ValueError: a file that is no record.
     """
     found: list[Gathered] = []
-    told, seen = set(), set()
+    told: list[About] = []
+    runs = list(runs)
     for run, place in runs:
-        seen.add((run.network, run.distance))
         for entry in json.loads((place / "summary.json").read_text(encoding="utf-8"))["comparison"]:
             if RECORDED in (entry["source"] or ""):
-                told.add((run.network, run.space, run.distance))
+                told.append(run)
             found.append(_of_run(run, entry))
     names = [name for name, known in STATISTICS.items() if known.claim == experiment]
     for part in parts_of(record):
         label = f"{part['label']}, {part['distance']}, record"
         for row in map(row_of, part["rows"]):
             ours = row.statistic in names or row.statistic not in STATISTICS
-            if ours and (row.network, row.space, row.distance) not in told:
+            there = any(_is_about(run, part) and run.space == row.space for run in told)
+            if ours and not there:
                 found.append(Gathered(replace(row, statistic=_words(row.statistic)), label, str(row.judgement)))
     for one in missing_of(record):
         network, _, space = one["label"].partition(" ")
-        if (network, one["distance"]) not in seen:
+        if not any(_is_about(run, one) for run, _ in runs):
             label = f"{one['label']}, {one['distance']}, record"
             lacking = Judgement("not run", {}, 0, "", one["reason"])
             rows = [Row(network, space, one["distance"], _words(name), lacking) for name in names or ["all rows"]]
             found += [Gathered(row, label, one["reason"]) for row in rows]
     return found
+
+
+def _is_about(run: About, part: Mapping[str, Any]) -> bool:
+    """Whether a run is about the network of a part of a record, with its options: another label is another network."""
+    network, *words = part["label"].split()
+    values = {option.partition("=")[2] for option in run.options.split()}
+    return (run.network, run.distance) == (network, part["distance"]) and values <= set(words)
 
 
 def _of_run(run: About, entry: Mapping[str, Any]) -> Gathered:
