@@ -5,6 +5,8 @@ import importlib.util
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,7 @@ from filelock import FileLock
 from nbformat import v4
 from playwright.sync_api import Browser
 
+from geomlib import cli
 from geomlib.book import build as book
 from geomlib.book import runner
 from geomlib.book.check.browser import HINT, chromium
@@ -25,6 +28,7 @@ from geomlib.generators.packaged import PACKAGED
 
 ROOT = Path(__file__).parent.parent
 PAGES = book.pages(ROOT)
+Command = Callable[..., subprocess.CompletedProcess[str]]
 SMALLEST = {"profile": "smallest"}
 
 PARAMETERS = """generator: str = "shapes-dcgan"  # which generator
@@ -144,8 +148,25 @@ def kernels() -> Iterator[Kernels]:
 
 @pytest.fixture
 def warm(monkeypatch: pytest.MonkeyPatch, kernels: Kernels) -> None:
-    """Notebooks that a test runs begin there, too."""
-    monkeypatch.setattr(runner, "run", partial(runner.run, kernels=kernels))
+    """Notebooks and books that a test runs begin there, too."""
+    for name in ("run", "run_plans"):
+        monkeypatch.setattr(runner, name, partial(getattr(runner, name), kernels=kernels))
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command line in this process, without a terminal."""
+
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        with open(os.devnull, encoding="utf-8") as nothing:
+            monkeypatch.setattr(sys, "stdin", nothing)
+            monkeypatch.setattr(sys, "argv", ["geomlib", *map(str, words)])
+            with pytest.raises(SystemExit) as caught:
+                cli.main()
+        shown = capsys.readouterr()
+        return subprocess.CompletedProcess(words, int(caught.value.code or 0), shown.out, shown.err)
+
+    return run
 
 
 @pytest.fixture(scope="session")

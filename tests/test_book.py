@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from geomlib import course
 from geomlib.book import build as book
 from geomlib.book import highlights, notebook, runner
 from geomlib.book import plan as plans
-from geomlib.book.kernels import Kernels
 
 
 class Tags(HTMLParser):
@@ -41,9 +39,8 @@ def toc(*pages: str) -> str:
 
 
 @pytest.fixture
-def toy_book(toy: Path, monkeypatch: pytest.MonkeyPatch, kernels: Kernels) -> Path:
+def toy_book(toy: Path, warm: None) -> Path:
     """A project with a landing page and one cheap experiment."""
-    monkeypatch.setattr(runner, "run_plans", partial(runner.run_plans, kernels=kernels))
     shutil.copytree(ROOT / "book" / "_static", toy / "book" / "_static")
     shutil.copyfile(ROOT / "book" / "references.bib", toy / "book" / "references.bib")
     (toy / "book" / "index.md").write_text("# Landing\n\nSee {cite}`wang2021geometry` and {numref}`fig-toy-line`.\n")
@@ -76,7 +73,8 @@ def test_the_first_edition_shows_what_is_there_and_the_last_one_all(
     assert "still being made" not in (pages / "index.html").read_text()
 
 
-def test_a_first_edition_ends_with_the_book_that_is_told_to_end(toy_book: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_first_edition_ends_with_the_book_that_is_told_to_end(toy_book: Path, number: signal.Signals) -> None:
     write_notebook(toy_book, "late", SETUP, "import time; time.sleep(600)")
     (toy_book / "_toc.yml").write_text(toc("book/executed/toy", "book/executed/late", "book/executed/execution_record"))
     code = "from geomlib.book import site; site.FIRST_AFTER = 0; from geomlib.cli import main; main()"
@@ -89,11 +87,11 @@ def test_a_first_edition_ends_with_the_book_that_is_told_to_end(toy_book: Path) 
     )
     limit = time.monotonic() + 120
     while not list(toy_book.glob("_build/.*/log")) and time.monotonic() < limit:
-        time.sleep(0.1)
-    time.sleep(0.5)
+        time.sleep(0.2)
+    time.sleep(1)
     processes = psutil.Process(book_process.pid).children(recursive=True)
     assert any("jupyter_book" in " ".join(one.cmdline()) for one in processes)
-    book_process.send_signal(signal.SIGINT)
+    book_process.send_signal(number)
     book_process.wait(30)
     assert not psutil.wait_procs(processes, timeout=10)[1], "all have ended"
     # Slow machines: an edition that was finished before it was told to end is whole.

@@ -114,8 +114,7 @@ def test_labels_of_the_eyes(fetched: Fetched) -> None:
     assert all_inputs.latent_dim == 108
     z = G.sample(3, seed=1)
     by_label = {}
-    for label in ("amber", "green", "red"):
-        index = EYE_COLOURS.index(label)
+    for index, label in enumerate(EYE_COLOURS):
         images = by_label[label] = geomlib.load_generator("cdcgan-eyes", class_index=label)(z)
         assert torch.equal(images, geomlib.load_generator("cdcgan-eyes", **{"class": index})(z))
         one_hot = torch.eye(8)[index].expand(3, 8)

@@ -4,14 +4,13 @@ import dataclasses
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from test_cli import call
+from conftest import Command
 from torch import Tensor, nn
 
 import geomlib
@@ -36,28 +35,11 @@ def own_modules(monkeypatch: pytest.MonkeyPatch) -> None:
             del sys.modules[name]
 
 
-@dataclasses.dataclass
-class Done:
-    """How a command ended, and what it said."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
 @pytest.fixture
-def command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], own_modules: None
-) -> Callable[..., Done]:
-    """Runs a command in the test's folder."""
+def command(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_modules: None) -> Command:
+    """In the test's folder."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*words: str) -> Done:
-        code = call(monkeypatch, *words)
-        shown = capsys.readouterr()
-        return Done(code, shown.out, shown.err)
-
-    return run
+    return command
 
 
 def write(folder: Path, width: int) -> str:
@@ -137,7 +119,7 @@ def refused(): raise ValueError("label: expected 0 to 9")
     ],
 )
 def test_an_error_of_ones_own_code_is_one_line_with_its_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., Done], factory: str, words: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command, factory: str, words: str
 ) -> None:
     (tmp_path / "my_gan.py").write_text(BROKEN)
     done = command("metric", f"my_gan.py:{factory}", "--positions", "2")
@@ -148,7 +130,7 @@ def test_an_error_of_ones_own_code_is_one_line_with_its_place(
         cli.main()
 
 
-def test_a_device_that_is_not_there(command: Callable[..., Done]) -> None:
+def test_a_device_that_is_not_there(command: Command) -> None:
     for device in ("cuda:77", "tpu", "warp"):
         with pytest.raises(ValueError, match=rf"^device: expected one of cpu.*, got '{device}'$"):
             geomlib.load_generator("torus", device=device)
@@ -336,7 +318,7 @@ def test_wrong_options_are_named() -> None:
         geomlib.Generator(training, 4, output=1)
 
 
-def test_a_new_file_runs_as_it_is(tmp_path: Path, command: Callable[..., Done]) -> None:
+def test_a_new_file_runs_as_it_is(tmp_path: Path, command: Command) -> None:
     done = command("new", "my_own.py")
     assert done.stdout == "my_own.py is written. Put your network into it, then: geomlib check my_own.py:my_own\n"
     line = [sys.executable, "-W", "ignore", "-m", "geomlib.cli", "check", "my_own.py:my_own"]

@@ -7,7 +7,6 @@ by one factor, the same everywhere, for which the contrast (`controls.contrast`)
 
 import copy
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import torch
@@ -117,18 +116,14 @@ def with_contrast(generator: Generator, wanted: float, seed: int, count: int = 1
     raw = torch.cat([stretched.before_the_end(part) for part in latents.split(_BATCH)])
     stretched.centre = raw.mean(0)
 
-    @cache  # the last steps of the bisection round to the same factors
-    def reached_by(rounded: float) -> float:
-        stretched.factor = torch.tensor(rounded, dtype=raw.dtype, device=raw.device)
+    def reached(factor: float) -> float:
+        stretched.factor = torch.tensor(factor, dtype=raw.dtype, device=raw.device)
         values = stretched.stretch(raw)
         values = values.tanh() if ends else values
         if generator.output_range is not None:
             shape = (len(values), *output.shape[1:])
             values = to_unit_range(values.reshape(shape), generator.output_range, generator.size, generator.clamp)
         return float(values.double().std(0).mean())
-
-    def reached(factor: float) -> float:
-        return reached_by(float(torch.tensor(factor, dtype=raw.dtype)))
 
     low = high = 1.0
     while reached(high) < wanted and high <= _LARGEST:
@@ -142,7 +137,7 @@ def with_contrast(generator: Generator, wanted: float, seed: int, count: int = 1
     for _ in range(_STEPS):
         middle = (low * high) ** 0.5
         low, high = (middle, high) if reached(middle) < wanted else (low, middle)
-    stretched.factor = torch.tensor(high, dtype=raw.dtype, device=raw.device)
+    reached(high)
     found = copy.copy(generator)
     found.module, found.name = stretched, f"{generator.name}, contrast matched"
     found.spec = None

@@ -2,13 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
-from geomlib.book.check.browser import show
+from geomlib.book.check.browser import WIDTHS, show
 from geomlib.book.check.faults import Fault
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-WIDTHS = (1280, 375)
 RULES = {
     "light": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]},
     "dark": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]},  # the others see no theme

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 QUIET = ("no-sandbox", "disable-gpu", "disable-background-networking", "disable-component-update", "disable-sync")
+WIDTHS = (1280, 375)  # of the windows that pages are looked at in
 HINT = "no Chromium found: `apt-get install chromium`, or `.venv/bin/playwright install --with-deps chromium`"
 
 

@@ -3,13 +3,14 @@
 import re
 from typing import TYPE_CHECKING
 
-from geomlib.book.check.browser import show
+from geomlib.book.check.browser import WIDTHS, show
 from geomlib.book.check.faults import Fault
 
 if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Page, Response
 
-SHOWN = (("light", 1280), ("dark", 375))  # wide first: some of the theme's tables stay wide in a window that was narrow
+# Wide first: some of the theme's tables stay wide in a window that was narrow.
+SHOWN = tuple(zip(("light", "dark"), WIDTHS, strict=True))
 PAPER = 718  # pixels: the width of A4 between Chromium's margins
 
 # Where an element of the article begins to be more than the paper is wide, empty, or folded without a word.

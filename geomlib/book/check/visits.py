@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from geomlib.book.check import accessibility, soundness
-from geomlib.book.check.browser import chromium
+from geomlib.book.check.browser import WIDTHS, chromium
 from geomlib.book.check.faults import Fault
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def faults(address: str, pages: Sequence[str], say: Callable[[str], None] = prin
 def look(page: "Page", address: str, name: str, axe: str) -> list[Fault]:
     """Open one page: what a reader would meet, and then what axe-core, the text `axe`, finds."""
     heard = soundness.Heard(page, address)
-    page.set_viewport_size({"width": soundness.SHOWN[0][1], "height": 900})
+    page.set_viewport_size({"width": WIDTHS[0], "height": 900})
     page.goto(address + name, wait_until="load")
     page.wait_for_function(_SETTLED)
     found = soundness.faults(page, name, heard) + accessibility.faults(page, name, axe)
