@@ -66,12 +66,12 @@ def test_words_follow_from_the_arrays_by_the_rules_of_today(record: dict[str, An
     for part in record["parts"]:
         place = f"{part['label']}|{part['distance']}"
         for row in map(row_of, part["rows"]):
-            found: dict[str, list[dict[str, Gap]]] = {}
+            found: dict[str, list[dict[str, Gap]]] = {kind: [] for kind in part["kinds"]}
             for name in kept:
                 label, distance, kind, *rest = name.split("|")
                 if (label, distance) == tuple(place.split("|")) and rest[1:] == [row.statistic, "trained"]:
                     gap = Gap(kept[name], kept[name.replace("|trained", "|control")], 0)
-                    found.setdefault(kind, []).append({row.statistic: gap})
+                    found[kind].append({row.statistic: gap})
             judged = judge_gaps(row.statistic, found)
             assert judged.word == row.judgement.word, f"{place}: {row.statistic}"
             assert judged.intervals.keys() == row.judgement.intervals.keys()

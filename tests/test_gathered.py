@@ -63,8 +63,9 @@ def test_a_row_of_a_record_that_a_page_tells_is_there_once(tmp_path: Path) -> No
         ("dcgan-portraits", "same direction"),
         ("mlp-cats", "undecided"),
     ]
-    # What lacks counts as not run, but not where a run stands for it; each statistic of the experiment is lacking.
-    assert {(one.row.network, one.row.judgement.word) for one in found[2:]} == {("shapes-dcgan", "not run")}
+    # What lacks counts as not run, a quick run of it or none; each statistic of the experiment is lacking.
+    lacking = {("shapes-dcgan", "not run"), ("dcgan-portraits", "not run")}
+    assert {(one.row.network, one.row.judgement.word) for one in found[2:]} == lacking
     assert {one.row.statistic for one in found} == {
         f"{one.words} than every kind of control" for one in STATISTICS.values() if one.claim == "homogeneity"
     }
@@ -72,13 +73,13 @@ def test_a_row_of_a_record_that_a_page_tells_is_there_once(tmp_path: Path) -> No
 
 
 def test_a_label_is_told_by_its_own_page_alone(tmp_path: Path) -> None:
-    """The page of blue eyes tells neither what the record holds of brown ones nor that it lacks the green ones."""
+    """The page of blue eyes does not tell what the record holds of brown ones."""
     blue, brown = judged("same direction", 1.0), judged("contradicted", -1.0)
     Results(tmp_path / "told").claim(WORDS, ours=blue, source=made({"made": HOW}))
     kept = record(
         tmp_path,
         [Row("cdcgan-eyes", "noise", PERCEPTUAL, NAME, one) for one in (blue, brown)],
-        (("cdcgan-eyes noise green", PERCEPTUAL), ("cdcgan-eyes noise blue", PERCEPTUAL)),
+        (("cdcgan-eyes noise green", PERCEPTUAL),),
     )
     content = json.loads(kept.read_text())
     for part, label in zip(content["parts"], ("blue", "brown"), strict=True):

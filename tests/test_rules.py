@@ -281,6 +281,17 @@ def test_log_consistency_takes_ranks_that_both_have() -> None:
     assert judged.word == "not comparable" and "fewer than two ranks in common with a" in judged.note
 
 
+@pytest.mark.usefixtures("few_resamples")
+def test_a_kind_that_cannot_be_had_leaves_nothing_to_compare() -> None:
+    """Without shuffled networks "every kind of control" was not beaten; a matched contrast is not always to be had."""
+    one = shared(10, 8, 0, 0.7)
+    there = {"untrained": [gaps(one, free(10, 8, seed, 0.2)) for seed in (1, 2, 3)]}
+    assert judge_gaps("linear consistency", there).word == "same direction"
+    judged = judge_gaps("linear consistency", there | {"shuffled": []})
+    assert judged.word == "not comparable" and judged.intervals and "shuffled cannot be had" in judged.note
+    assert judge_gaps("linear consistency", there | {"shuffled, contrast matched": []}).word == "same direction"
+
+
 def test_spectra_are_means_of_each_latents_own_value() -> None:
     """One latent with a huge trace does not decide: the mean spectrum would have one axis."""
     one = shared(10, 8, 0, 0.1)
@@ -423,6 +434,17 @@ def test_networks_are_counted_by_their_worst_row() -> None:
     assert str(count) == ("same direction: 1 of 3 networks; contradicted: 1 of 3 networks; undecided: 1 of 3 networks")
     assert count.related == {"author generateme": ["dcgan-portraits", "mlp-cats"]}
     assert count.word == "contradicted" and count_networks(rows[:2]).word == "same direction"
+
+
+def test_seeds_of_one_training_are_one_network() -> None:
+    seeds = ("shapes-dcgan", "shapes-dcgan-pixels-1", "shapes-dcgan-pixels-2")
+    words = ("same direction", "undecided", "same direction")
+    count = count_networks([row(name, word) for name, word in zip(seeds, words, strict=True)])
+    assert count.words == {"undecided": 1} and count.networks[0].network == "shapes-dcgan"
+    assert count.worst is not None and count.worst.network == "shapes-dcgan-pixels-1"
+    assert count_networks([row("shapes-dcgan-rewarded", "undecided"), row(seeds[0], words[0])]).words == {
+        "same direction": 1, "undecided": 1,
+    }  # fmt: skip
 
 
 def test_relations_are_told() -> None:

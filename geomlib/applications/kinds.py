@@ -18,6 +18,7 @@ from geomlib.metric import Metric
 from geomlib.sweep import metrics
 
 Make = Callable[[int], Generator]
+MATCHED = "contrast matched"  # in the name of a kind whose contrast is made that of the network
 
 
 def kinds_of_control(generator: Generator, seed: int) -> dict[str, Make]:
@@ -39,7 +40,7 @@ def kinds_of_control(generator: Generator, seed: int) -> dict[str, Make]:
     if isinstance(generator.network, DCGAN | TutorialDCGAN):
         kinds["untrained, N(0, 0.02)"] = lambda number: controls.initialised_as_dcgan(generator, number)
     for kind, make in plain.items():
-        kinds[f"{kind}, contrast matched"] = lambda number, make=make: with_contrast(make(number), wanted, seed)  # type: ignore[misc]
+        kinds[f"{kind}, {MATCHED}"] = lambda number, make=make: with_contrast(make(number), wanted, seed)  # type: ignore[misc]
     return kinds
 
 

@@ -165,12 +165,12 @@ def _write(folder: Path, part: Mapping[str, Any], record: Mapping[str, Any]) -> 
         figures.standings(
             _standings({own: part} | {label_of(one): one for one in record["parts"]}),
             own=[own],
-            none="difference from the kind of control that comes closest; right of the line: on the side of the claim",
+            none="difference from the kind of control that decides; right of the line: on the side of the claim",
         ),
         caption=f"{part['label']} under {part['distance']} beside {len(record['parts'])} recorded rows: the difference "
-        "from the kind of control that comes closest, positive on the side of the claim, with its interval over "
-        "latents and networks of the kind. Axes and participation ratio are over the number of axes; what is beyond "
-        "the ends is cut.",
+        "from the kind of control that decides (its interval reaches lowest), positive on the side of the claim, with "
+        "its interval over latents and networks of the kind. Axes and participation ratio are over the number of axes; "
+        "what is beyond the ends is cut.",
         alt="A panel for each statistic and a row for each network: an interval beside a line at no difference. The "
         "own network stands first, in another colour.",
     )

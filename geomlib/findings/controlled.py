@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from geomlib.applications.kinds import MATCHED
 from geomlib.findings.rules import Judgement, against_controls
 from geomlib.homogeneity import consistency, off_diagonal, ranks_above_floor
 from geomlib.metric import Metric
@@ -103,8 +105,10 @@ def judge_gaps(statistic: str, found: Mapping[str, Sequence[Mapping[str, Gap]]])
     """Judge one statistic by the `gaps` of each network of each kind of control.
 
     A pair of latents that two networks share fewer than two ranks at has no log consistency; the row is then not
-    comparable, and says so.
+    comparable, and says so.  Nor is it where a kind of control has no network, but one of matched contrast, which
+    cannot always be had.
     """
+    absent = [kind for kind, networks in found.items() if not networks and MATCHED not in kind]
     rows = {kind: [one[statistic] for one in networks] for kind, networks in found.items() if networks}
     differences = {kind: torch.stack([gap.trained - gap.control for gap in gaps]) for kind, gaps in rows.items()}
     note = ""
@@ -116,4 +120,8 @@ def judge_gaps(statistic: str, found: Mapping[str, Sequence[Mapping[str, Gap]]])
         if not values[:, off].isfinite().all():
             note = f"{note}; at some pairs of latents fewer than two ranks in common with {kind}"
             return Judgement("not comparable", {}, values.shape[-1], "no value to compare", note)
-    return against_controls(differences, claimed=STATISTICS[statistic].claimed, note=note)
+    judged = against_controls(differences, claimed=STATISTICS[statistic].claimed, note=note)
+    if absent:
+        lacking = f"no network of every kind: {', '.join(absent)} cannot be had"
+        judged = replace(judged, word="not comparable", note="; ".join(filter(None, [note, lacking])))
+    return judged

@@ -76,7 +76,7 @@ class Gathered:
 def gather(runs: Iterable[tuple[About, Path]], experiment: str, record: str | Path = "") -> list[Gathered]:
     """The rows of an experiment in every run, in their order; then those of a record that no page shows.
 
-    What a record lacks is there as "not run", unless a run is about it.
+    What a record lacks is there as "not run".
 
     Args:
         runs: each with the folder that it left.
@@ -104,11 +104,10 @@ def gather(runs: Iterable[tuple[About, Path]], experiment: str, record: str | Pa
                 found.append(Gathered(replace(row, statistic=_words(row.statistic)), label, str(row.judgement)))
     for one in missing_of(record):
         network, _, space = one["label"].partition(" ")
-        if not any(_is_about(run, one) for run, _ in runs):
-            label = f"{one['label']}, {one['distance']}, record"
-            lacking = Judgement("not run", {}, 0, "", one["reason"])
-            rows = [Row(network, space, one["distance"], _words(name), lacking) for name in names or ["all rows"]]
-            found += [Gathered(row, label, one["reason"]) for row in rows]
+        label = f"{one['label']}, {one['distance']}, record"
+        lacking = Judgement("not run", {}, 0, "", one["reason"])
+        rows = [Row(network, space, one["distance"], _words(name), lacking) for name in names or ["all rows"]]
+        found += [Gathered(row, label, one["reason"]) for row in rows]
     return found
 
 

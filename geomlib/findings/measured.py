@@ -9,7 +9,7 @@ from torch import Tensor
 
 from geomlib._progress import Progress
 from geomlib.applications import controls
-from geomlib.applications.kinds import Controls, Make, measure_controls
+from geomlib.applications.kinds import MATCHED, Controls, Make, measure_controls
 from geomlib.distances import Distance
 from geomlib.findings.controlled import STATISTICS, Gap, gaps, judge, judge_gaps, own_statistics
 from geomlib.findings.record import judgements, made, part_about, row_entry
@@ -151,7 +151,7 @@ def measure(
     networks: list[dict[str, Any]] = [
         {"kind": "trained", "contrast": controls.contrast(generator, seed)} | own_statistics(trained)
     ]
-    plain = {kind: make for kind, make in kinds.items() if "contrast" not in kind}
+    plain = {kind: make for kind, make in kinds.items() if MATCHED not in kind}
     matched = {kind: make for kind, make in kinds.items() if kind not in plain}
     beside = Controls({}, {}, {})
     for some, numbers in ((plain, (*seeds, *candidates)), (matched, tuple(seeds))):

@@ -120,7 +120,8 @@ def made(part: Mapping[str, Any]) -> str:
     """When and with what code a part was made, in words; and whether numbers of it were known before the rule was."""
     how, known = part["made"], any(row.get("known") for row in part.get("rows", ()))
     told = "; the rule was written with earlier numbers of it known" if known else ""
-    return f"recorded on {how['date']} with commit {how['commit'][:7]}{told}"
+    edited = " and edits after it" if how.get("edited since") else ""
+    return f"recorded on {how['date']} with commit {how['commit'][:7]}{edited}{told}"
 
 
 def find_record(start: Path) -> Path | None:

@@ -9,8 +9,8 @@ networks that it must refuse.
 3. *Search, inversion, geodesics, compression* (`arms_beaten`): every arm named must be beaten, unit by unit.
 4. *Identities* (`identity`): no verdict, but an error, a tolerance, and the name of a test.
 
-Networks are counted by `count_networks`, never runs, spaces or classes.  Latents come from the ranges `RANGES` of one
-sequence, which do not overlap (`geomlib.generators.latents`); how many there are at least is said here.
+Networks are counted by `count_networks`, never runs, spaces, classes or seeds.  Latents come from the ranges `RANGES`
+of one sequence, which do not overlap (`geomlib.generators.latents`); how many there are at least is said here.
 """
 
 import math
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from geomlib._checks import check_choice, check_finite
 from geomlib.findings.intervals import Interval
-from geomlib.generators.known import EMBEDDED, card
+from geomlib.generators.known import EMBEDDED, OTHER_SEEDS, card
 from geomlib.generators.latents import RANGES, SEED
 from geomlib.generators.packaged import PACKAGED
 from geomlib.generators.published import PUBLISHED
@@ -439,21 +439,26 @@ class Count:
 def count_networks(rows: Sequence[Row]) -> Count:
     """Count networks for a claim: one is "same direction" only if all its rows under a perceptual distance are.
 
-    All spaces, classes and statistics of a network are rows of it.  Rows under a distance of pixels are counted apart,
-    and a network that is optional is named and never counts.
+    All spaces, classes, statistics and seeds of training of a network are rows of it.  Rows under a distance of pixels
+    are counted apart, and a network that is optional is named and never counts.
     """
     optional = tuple(dict.fromkeys(row.network for row in rows if is_optional(row.network)))
     counting = [row for row in rows if row.network not in optional]
     by_pixels = [row for row in counting if row.distance in PLAIN]
     plain = [row.judgement.word for row in by_pixels]
     networks = []
-    for name in dict.fromkeys(row.network for row in counting):
-        own = [row for row in counting if row.network == name and row.distance not in PLAIN]
+    for name in dict.fromkeys(_recipe(row) for row in counting):
+        own = [row for row in counting if _recipe(row) == name and row.distance not in PLAIN]
         if own:
             worst = min(own, key=_badness)
             networks.append(Counted(name, worst.judgement.word, worst, len(own), *kin(name)))
     worst_plain = min(by_pixels, key=_badness, default=None)
     return Count(tuple(networks), {word: plain.count(word) for word in WORDS if word in plain}, optional, worst_plain)
+
+
+def _recipe(row: Row) -> str:
+    """The network that a row counts for."""
+    return OTHER_SEEDS.get(row.network, row.network)
 
 
 def _badness(row: Row) -> tuple[int, float]:

@@ -20,6 +20,8 @@ EMBEDDED = {
     "shapes-biggan": "st-lpips-alex",
     "tones-wavegan": "stft",
 }
+# The same training from other seeds: no further networks where networks are counted.
+OTHER_SEEDS = {"shapes-dcgan-pixels-1": "shapes-dcgan", "shapes-dcgan-pixels-2": "shapes-dcgan"}
 # Surfaces with a metric in closed form, the functions of `analytic`.
 ANALYTIC = ("linear", "sphere", "torus", "normalised")
 # By architecture, the default space first; what is not here has the space "z" alone.
