@@ -63,6 +63,21 @@ def test_profiles_name_parameters_and_fit_their_types(name: str) -> None:
         assert parameters.check(name, known, overrides) == overrides
 
 
+def test_what_leads_comes_before_the_method() -> None:
+    """Cells tagged so that show something come after the title; one that shows nothing stays where it is."""
+
+    def cell(source: str, *tags: str, shows: bool = True) -> dict[str, Any]:
+        outputs = [{"output_type": "stream", "name": "stdout", "text": source}] if shows else []
+        return {"cell_type": "code", "metadata": {"tags": [*tags]}, "source": source, "outputs": outputs}
+
+    title = {"cell_type": "markdown", "metadata": {}, "source": "# Title"}
+    silent = cell("silent", "lead", shows=False)
+    cells = [title, cell("a"), silent, cell("found", "lead"), cell("b"), cell("drawn", "lead")]
+    text = notebook.normalise({"cells": cells, "metadata": {}}, "any", {})
+    order = [one["source"] for one in json.loads(text)["cells"]]
+    assert order == ["# Title", "found", "drawn", "a", "silent", "b"]
+
+
 def check_results(name: str, folder: Path) -> None:
     executed = notebook.read(folder / f"{name}.ipynb")
     assert not notebook.errors(executed)
