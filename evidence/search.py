@@ -112,7 +112,6 @@ def measure(name: str, settings: SearchSettings) -> tuple[dict[str, Any], Arrays
             for statistic, values in by_arm.items()
             if statistic != "track"
         },
-        "lengths": {arm: float(row.median()) for arm, row in zip(ARMS, lengths, strict=True)},
         "random draws": float(shares["random draws"]["best"].mean()),
         "rows": rows,
     }

@@ -68,6 +68,9 @@ def test_every_row_is_shown_and_what_is_missing(tmp_path: Path, monkeypatch: pyt
     other, gap = page.judged["own axes, judged by ssim"].worst or ("", Interval(0.0, 0.0, 0.0))
     assert told == f"own axes, judged by ssim: {as_ratio(gap):.3f} times {other}, contradicted"
     assert page.made == "recorded on 2026-01-02 with commit 0123456"
+    assert page.tally() == "own axes, 1 contradicted"
+    network, lowered = page.about(page.parts[0])
+    assert (network.name, lowered.name) == ("sphere", "mse")
 
 
 def test_a_part_made_with_other_settings_is_of_no_use_here(tmp_path: Path) -> None:

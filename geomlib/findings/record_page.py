@@ -6,13 +6,13 @@ from typing import Any
 
 from torch import Tensor
 
-from geomlib.distances import Distance
+from geomlib.distances import Distance, load_distance
 from geomlib.findings.intervals import Interval
 from geomlib.findings.record import judgements, made, missing_of, part_about, parts_of, row_of, told
 from geomlib.findings.recording import arrays_of
 from geomlib.findings.results import Results
-from geomlib.findings.rules import Judgement
-from geomlib.generators import Generator
+from geomlib.findings.rules import WORDS, Judgement
+from geomlib.generators import Generator, load_generator
 
 
 def as_ratio(gap: Interval) -> Interval:
@@ -27,7 +27,8 @@ class RecordPage:
     """A record on the page of one network.
 
     Attributes:
-        part: of the record, about this network; None where there is none.
+        parts: of the record, all of them.
+        part: the one about this network; None where there is none.
         judged: what it says, by statistic.
         made: when and how it was made, in words.
     """
@@ -53,14 +54,36 @@ class RecordPage:
             settings: that the part was made with, to be of use here.
         """
         self.out, self.path, self.network, self.ratios = out, path, generator.name, ratios
+        self.device = generator.device
+        self.parts = parts_of(path)
         part = part_about(path, generator, distance)
         self.part = part if part and settings.items() <= part["settings"].items() else None
         self.judged = judgements(self.part)
         self.made = made(self.part) if self.part else "on this page"
 
-    def arrays(self) -> dict[str, Tensor]:
-        """What the record keeps of the part beside its rows."""
-        return arrays_of(self.path, self.part or {})
+    def arrays(self, part: Mapping[str, Any] | None = None) -> dict[str, Tensor]:
+        """What the record keeps of a part, or of that about this network, beside its rows."""
+        return arrays_of(self.path, part or self.part or {})
+
+    def about(self, part: Mapping[str, Any]) -> tuple[Generator, Distance]:
+        """The network and the distance that a part is about.
+
+        Raises:
+            FileNotFoundError: the network's weights are not here.
+        """
+        row, device = part["rows"][0], self.device
+        return (
+            load_generator(row["network"], space=row["space"], device=device),
+            load_distance(part["distance"], device),
+        )
+
+    def tally(self) -> str:
+        """How many rows of all parts have each word, by arm."""
+        words: dict[str, list[str]] = {}
+        for _, arm, _, judged in _rows(self.parts):
+            words.setdefault(arm, []).append(judged.word)
+        counts = ((arm, {word: each.count(word) for word in WORDS if word in each}) for arm, each in words.items())
+        return "; ".join(f"{arm}, {', '.join(f'{n} {word}' for word, n in of.items())}" for arm, of in counts)
 
     def ends(self, form: str) -> str:
         """What was judged, in words: a `form` of `name`, `gap`, `other` and `word`, by the interval that decides."""
@@ -80,7 +103,7 @@ class RecordPage:
         """
         from geomlib.figures import intervals
 
-        parts = parts_of(self.path)
+        parts = self.parts
         shown = [part for part in parts if part["label"].split()[0] == self.network] or parts
         panels: dict[str, dict[str, Sequence[float]]] = {}
         for part, arm, measure, judged in _rows(shown):
@@ -103,7 +126,7 @@ class RecordPage:
             title: of the table; when the parts were made is added.
             columns: further ones, from the part, the arm and the measure.
         """
-        parts, extra = parts_of(self.path), dict(columns or {})
+        parts, extra = self.parts, dict(columns or {})
         if not parts:
             return
         rows: list[Sequence[Any]] = []
