@@ -63,6 +63,13 @@ def test_profiles_name_parameters_and_fit_their_types(name: str) -> None:
         assert parameters.check(name, known, overrides) == overrides
 
 
+@every_notebook
+def test_a_page_that_claims_says_what_was_found(name: str) -> None:
+    """All but the page of all claims, whose first table says it."""
+    source = "".join("".join(cell["source"]) for cell in code_cells(name))
+    assert "out.finding(" in source or "out.claims()" not in source
+
+
 def test_what_leads_comes_before_the_method() -> None:
     """Cells tagged so that show something come after the title; one that shows nothing stays where it is."""
 
