@@ -85,6 +85,6 @@ def intervals(
         crosses = [beside[name] if isinstance(beside, Mapping) else beside for name in rows]
         axis.plot(crosses, places, "x", color="0.4", label=null)
         axis.set_yticks(list(heights.values()), labels)
-        axis.set_xlabel("\n".join(wrap(quantity, 48 // len(values), break_on_hyphens=False)))
+        axis.set_xlabel("\n".join(wrap(quantity, 48 // len(values), break_on_hyphens=False, break_long_words=False)))
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
     return figure
