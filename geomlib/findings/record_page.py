@@ -134,11 +134,11 @@ class RecordPage:
             gaps = _against(judged, self.ratios)
             each = "; ".join(f"{other}: {gap:{'' if self.ratios else '+'}.2f}" for other, gap in gaps.items())
             more = [make(part, arm, measure) for make in extra.values()]
-            rows.append([part["label"], part["distance"], arm, measure, *more, each, judged.word])
-        lacking = [None] * (3 + len(extra))
-        rows += [[one["label"], one["distance"], *lacking, "not run"] for one in missing_of(self.path)]
+            rows.append([f"{part['label']}, {part['distance']}", f"{arm}, {measure}", judged.word, *more, each])
+        lacking = [None] * (1 + len(extra))
+        rows += [[f"{one['label']}, {one['distance']}", None, "not run", *lacking] for one in missing_of(self.path)]
         against = f"{'Over' if self.ratios else 'Minus'} each other arm (95 %)"
-        header = ["Network", "Distance", "Arm", "Measure", *extra, against, "Verdict"]
+        header = ["Network, distance", "Arm, measure", "Verdict", *extra, against]
         self.out.table(f"{title}. {told(parts)}", header, rows)
 
 
