@@ -101,9 +101,10 @@ def _end_where_it_does_not_apply(cells: list[dict[str, Any]]) -> list[dict[str, 
 
 
 def _lead_first(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    lead = [cell for cell in cells if LEAD in cell["metadata"].get("tags", []) and cell.get("outputs")]
-    rest = [cell for cell in cells if not any(cell is one for one in lead)]
-    return [*rest[:1], *lead, *rest[1:]]
+    def leads(cell: dict[str, Any]) -> bool:
+        return LEAD in cell["metadata"].get("tags", []) and bool(cell.get("outputs"))
+
+    return [*cells[:1], *sorted(cells[1:], key=leads, reverse=True)]  # otherwise in their order
 
 
 def _hide_if_only_plumbing(cell: dict[str, Any]) -> None:
