@@ -20,7 +20,6 @@ import torch
 
 import geomlib
 from geomlib import sweep
-from geomlib.applications.inversion import rows_within
 from geomlib.findings import progress
 from geomlib.findings.inversions import (
     LONGER,
@@ -95,37 +94,18 @@ def measure(name: str, kind: str, lowered: str) -> tuple[dict[str, Any], Arrays]
         error = (latents.double() - truth.double()).norm(dim=1) / truth.double().norm(dim=1)
         return told | {"distances": distances.numpy(), "latents": latents.numpy(), "code error": error.numpy()}
 
-    def one(arm: str, run: int) -> dict[str, Found]:
-        adds = arm == "standard" and not settings.stages
-
+    def one(arm: str, run: int) -> Found:
         def make() -> Arrays:
             told = progress(f"{label} | {lowered} | {arm} seed {run}")
-            budget = work.longer() if adds else settings.budget
-            trace = work.invert(targets, arm, run, rates[arm], budget=budget, progress=told).trace
-            row = int(rows_within(trace, torch.tensor([settings.budget]))[0])
-            arrays = {f"end|{key}": values for key, values in judged(trace.latents[row], trace.distances[row]).items()}
-            arrays |= {"end|trace": trace.distances[: row + 1].numpy()}
-            if adds:
-                last = judged(trace.latents[-1], trace.distances[-1])
-                arrays |= {f"longer|{key}": values for key, values in last.items()}
-            return arrays
+            found = work.invert(targets, arm, run, rates["standard" if arm == LONGER else arm], progress=told)
+            return judged(found.latents, found.distances) | {"trace": found.trace.distances.numpy()}
 
-        there = kept.get(f"{arm} seed {run}", make)
-        sides = {"end": arm} | ({"longer": LONGER} if adds else {})
-        return {
-            arm: {
-                key.removeprefix(f"{side}|"): torch.from_numpy(values)
-                for key, values in there.items()
-                if key.startswith(f"{side}|")
-            }
-            for side, arm in sides.items()
-        }
+        return {key: torch.from_numpy(values) for key, values in kept.get(f"{arm} seed {run}", make).items()}
 
-    runs: dict[str, list[Found]] = {}
+    runs: dict[str, list[Found]] = {arm: [] for arm in settings.compared}
     for run in range(settings.runs):
-        for arm in settings.arms:
-            for called, found in one(arm, run).items():
-                runs.setdefault(called, []).append(found)
+        for arm, each in runs.items():
+            each.append(one(arm, run))
 
     def over_runs(key: str) -> dict[str, torch.Tensor]:
         return {arm: torch.stack([found[key] for found in each]) for arm, each in runs.items()}
@@ -152,7 +132,7 @@ def measure(name: str, kind: str, lowered: str) -> tuple[dict[str, Any], Arrays]
         "made": manifest(LOADED, time.monotonic() - start),
         "settings": settings_told(settings),
         "arms": list(runs),
-        "calls": {arm: work.longer() if arm == LONGER else settings.budget for arm in runs},
+        "calls": {arm: work.budget(arm) for arm in runs},
         "calls of the metric once": work.metric_calls,
         "rates": rates,
         "tuning": tuning,

@@ -117,9 +117,13 @@ def test_a_record_is_made_and_goes_on(small: Path) -> None:
     record = read_record(small)
     assert [one["label"] for one in record["missing"]] == ["shapes-dcgan", "shapes-dcgan in two stages"]
     one, two = record["parts"]
-    assert one["arms"] == ["standard", LONGER, *list(ARMS)[1:]] and list(two["rates"]) == list(experiment.STAGES)
+    assert one["arms"] == ["standard", LONGER, *list(ARMS)[1:]] and list(one["rates"]) == list(ARMS)
+    assert two["arms"] == ["standard", LONGER, *list(experiment.STAGES)[1:]]
+    assert list(two["rates"]) == list(experiment.STAGES)
     assert {row["word"] for row in one["rows"] + two["rows"]} == {"not comparable"}, "of two targets"
-    assert one["calls of the metric once"] == 100 and one["calls"][LONGER] == one["calls"]["standard"] + 50
+    for part in (one, two):
+        assert part["calls of the metric once"] == 100
+        assert part["calls"][LONGER] == part["calls"]["standard"] + 50
     assert set(two["rates"]["eigenvectors"]) == {"learning_rate", "final_rate"}
     assert check_words(small) == 2 * len(AGAINST) + 2
     # More calls never leave the standard search farther away, for what it lowers.
@@ -167,7 +171,7 @@ def test_random_axes_have_the_eigenvalues_of_the_metric_and_axes_of_their_run() 
     assert not torch.allclose(first.matrix, second.matrix)
     starts = [work.starts(3, run) for run in (0, 1)]
     assert starts[0].shape == (3, 2, 6) and not torch.equal(*starts)
-    assert work.metric_calls == 6 and work.longer() == work.settings.budget + 2
+    assert work.metric_calls == 6 and work.budget(LONGER) == work.budget("scaled") + 2
 
 
 def test_rates_are_looked_for_until_the_best_lies_between_others() -> None:

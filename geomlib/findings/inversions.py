@@ -42,7 +42,7 @@ STAGES = {
     "eigenvectors": Arm("basincma-eigen", "own", 0.1),
     "random axes": Arm("basincma-eigen", "random", 0.2),
 }
-# The standard search with the calls that the metric has cost, spread over the targets: it knows no metric.
+# The standard search, at its own rates, with the calls that the metric has cost, spread over the targets.
 LONGER = "standard, calls of the metric added"
 AGAINST: dict[str, tuple[str, ...]] = {
     "eigenvectors": ("standard", LONGER, "random axes"),
@@ -85,7 +85,7 @@ class InversionSettings:
 
     @property
     def budget(self) -> int:
-        """Calls for a target; two stages have twice as many."""
+        """Calls for a target; two stages have twice as many; `Inversions.budget` has what an arm is given."""
         return 3 * self.starts * self.steps * (2 if self.stages else 1)
 
     @property
@@ -96,7 +96,13 @@ class InversionSettings:
     @property
     def against(self) -> dict[str, tuple[str, ...]]:
         """What each arm that is judged has to beat."""
-        return {"eigenvectors": ("standard", "random axes")} if self.stages else AGAINST
+        return {arm: others for arm, others in AGAINST.items() if arm in self.arms}
+
+    @property
+    def compared(self) -> list[str]:
+        """The arms, with the standard one a second time, with more calls."""
+        first, *others = self.arms
+        return [first, LONGER, *others]
 
 
 @dataclass(frozen=True)
@@ -144,8 +150,12 @@ class Inversions:
         budget: int = 0,
         progress: Progress | None = None,
     ) -> Inversion:
-        """Invert `images` `(T, ...)` by one arm; `rates` are in standard deviations of the latents, by their option."""
-        settings = self.settings
+        """Invert `images` `(T, ...)` by one arm, `budget` calls each or as many as the arm is given.
+
+        `rates` are in standard deviations of the latents, by their option.
+        """
+        settings, budget = self.settings, budget or self.budget(arm)
+        arm = "standard" if arm == LONGER else arm
         spread = self.spread
         options: dict[str, Any] = {name: rate * spread for name, rate in rates.items()}
         if settings.stages:
@@ -155,7 +165,7 @@ class Inversions:
             images,
             self.distance,
             settings.arms[arm].method,
-            budget=budget or settings.budget,
+            budget=budget,
             seed=settings.seed + run,
             metric=self.axes(arm, run),
             start=self.starts(len(images), run) if starts is None else starts,
@@ -168,9 +178,9 @@ class Inversions:
         """Standard deviation of the latents."""
         return float(latents_for("samples", self.generator, 500, self.settings.seed).std())
 
-    def longer(self) -> int:
-        """The budget of the standard arm that is given the calls of the metric as well."""
-        return self.settings.budget + -(-self.metric_calls // self.settings.targets)
+    def budget(self, arm: str) -> int:
+        """Calls of an arm for a target: those of all, and `LONGER` has those of the metric as well."""
+        return self.settings.budget + (-(-self.metric_calls // self.settings.targets) if arm == LONGER else 0)
 
     def first_steps(self, arm: str, rates: Mapping[str, float], steps: int = 10, targets: int = 2) -> Tensor:
         """The best distances so far `(steps, targets)`, in the first steps of the first targets of the first run."""
