@@ -65,9 +65,11 @@ def test_profiles_name_parameters_and_fit_their_types(name: str) -> None:
 
 @every_notebook
 def test_a_page_that_claims_says_what_was_found(name: str) -> None:
-    """All but the page of all claims, whose first table says it."""
-    source = "".join("".join(cell["source"]) for cell in code_cells(name))
-    assert "out.finding(" in source or "out.claims()" not in source
+    """All but the page of all claims, whose first table says it; it comes before the method."""
+    sources = {"".join(cell["source"]): cell["metadata"].get("tags", []) for cell in code_cells(name)}
+    found = [tags for source, tags in sources.items() if "out.finding(" in source]
+    assert found or not any("out.claims()" in source for source in sources)
+    assert all(notebook.LEAD in tags for tags in found)
 
 
 def test_what_leads_comes_before_the_method() -> None:

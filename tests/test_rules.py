@@ -157,6 +157,17 @@ def test_the_worst_control_decides_and_is_told(tmp_path: Path) -> None:
     assert out.summary["comparison"][1]["tolerance"] == 1e-6
 
 
+def test_judgements_in_words_tell_what_decides_each() -> None:
+    both = {"near": 1 + 0.1 * normal(3, 20), "far": 9 + 0.1 * normal(3, 20)}
+    judged = {"axes": against_controls(both), "none": against_controls({})}
+    form = "{name}: {gap:.0f} to {other}, {word}"
+    assert rules.in_words(judged, form).startswith("axes: 1 (1 to 1) to near, same direction")
+    doubled = rules.in_words(judged, form, lambda gap: Interval(*(2 * end for end in gap)))
+    assert doubled.startswith("axes: 2 (2 to 2) to near") and "none" not in doubled
+    turned = {"axes": against_controls({name: -each for name, each in both.items()})}
+    assert rules.in_words(turned, "{other}, {word}") == "far, contradicted"
+
+
 # Rule 1: how often it errs
 
 

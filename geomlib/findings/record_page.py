@@ -11,7 +11,7 @@ from geomlib.findings.intervals import Interval
 from geomlib.findings.record import judgements, made, missing_of, part_about, parts_of, row_of, told
 from geomlib.findings.recording import arrays_of
 from geomlib.findings.results import Results
-from geomlib.findings.rules import WORDS, Judgement
+from geomlib.findings.rules import WORDS, Judgement, in_words
 from geomlib.generators import Generator, load_generator
 
 
@@ -86,14 +86,8 @@ class RecordPage:
         return "; ".join(f"{arm}, {', '.join(f'{n} {word}' for word, n in of.items())}" for arm, of in counts)
 
     def ends(self, form: str) -> str:
-        """What was judged, in words: a `form` of `name`, `gap`, `other` and `word`, by the interval that decides."""
-        told = []
-        for name, one in self.judged.items():
-            if one.worst:
-                other, gap = one.worst
-                gap = as_ratio(gap) if self.ratios else gap
-                told.append(form.format(name=name, gap=gap, other=other, word=one.word))
-        return "; ".join(told)
+        """What was judged, in words, see `rules.in_words`."""
+        return in_words(self.judged, form, as_ratio if self.ratios else None)
 
     def draw(self, *, caption: str) -> None:
         """The rows in which an arm is judged against others, as the figure ``record``: a panel a measure.

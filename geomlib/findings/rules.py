@@ -14,7 +14,7 @@ of one sequence, which do not overlap (`geomlib.generators.latents`); how many t
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,6 +112,20 @@ class Judgement:
             return self.note or "nothing to compare with"
         name, interval = self.worst
         return f"{interval} against {name}"
+
+
+def in_words(judged: Mapping[str, Judgement], form: str, change: Callable[[Interval], Interval] | None = None) -> str:
+    """Judgements by their names, one after the other: a `form` of `name`, `gap`, `other` and `word`.
+
+    The gap is the interval that decides, to the other; `change` shows it as another number.  What was compared with
+    nothing is left out.
+    """
+    told = []
+    for name, one in judged.items():
+        if one.worst:
+            other, gap = one.worst
+            told.append(form.format(name=name, gap=change(gap) if change else gap, other=other, word=one.word))
+    return "; ".join(told)
 
 
 def verdict(
