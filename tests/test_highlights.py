@@ -43,7 +43,11 @@ def test_prose_is_filled_in_and_what_does_not_apply_is_left_out(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     highlights.PROSE.mkdir(parents=True)
-    found = summary({}, {}) | {"finding": "It was found.", "figures": {"line": {"caption": "A line.", "alt": "Line."}}}
+    found = summary({}, {}) | {
+        "finding": "It was",
+        "beside the finding": ["found."],
+        "figures": {"line": {"caption": "A line.", "alt": "Line."}},
+    }
     for name, more in {"first": {}, "second": {"does_not_apply": "no factors"}}.items():
         (highlights.PROSE / f"{name}.md").write_text(
             f"{name}: <<finding first>> <<caption first line>> <<alt first line>>"

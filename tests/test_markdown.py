@@ -67,8 +67,9 @@ def test_a_name_stays_a_name_on_a_page(name: str, tmp_path: Path) -> None:
     figure = Figure((1, 1))
     figure.subplots()
     out.figure("a", figure, caption=f"Images of {name}.", alt=name)
-    out.finding(f"Of {name} all.")
-    told = out.summary["figures"]["a"]["caption"], out.summary["finding"]
+    out.finding(f"Of {name} all.", "", f"And {name}.")
+    (beside,) = out.summary["beside the finding"]
+    told = out.summary["figures"]["a"]["caption"], out.summary["finding"], beside
     about = {"network": name, "space": "", "options": "", "distance": ""}
     manifest = {"experiment": "toy", "about": about, "parameters": {"generator": name}, "seed": 0, "seconds": 1.0}
     manifest |= {"peak_memory": None, "commit": "", "dirty": False, "device": "cpu", "threads": 1, "cores": 2}

@@ -95,6 +95,7 @@ def check_results(name: str, folder: Path) -> None:
     assert not shown, f"a warning would stand on the page: {shown}"
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert "provenance" in summary or "does_not_apply" in summary
+    assert len(summary.get("finding", "").split()) <= 55, "what was found is one sentence; the rest stands beside it"
     assert {f"{figure}.png" for figure in summary["figures"]} == {path.name for path in folder.glob("*.png")}
     labelled = [cell for cell in executed["cells"] if "figure" in cell["metadata"].get("mystnb", {})]
     assert len(labelled) == len(summary["figures"]), "one figure per cell"

@@ -67,9 +67,9 @@ def test_every_row_is_shown_and_what_is_missing(tmp_path: Path, monkeypatch: pyt
     assert len(row) == len(missing) == len(header)
     told = page.ends("{name}: {gap:.3f} times {other}, {word}")
     other, gap = page.judged["own axes, judged by ssim"].worst or ("", Interval(0.0, 0.0, 0.0))
-    assert told == f"own axes, judged by ssim: {as_ratio(gap):.3f} times {other}, contradicted"
+    assert told == [f"own axes, judged by ssim: {as_ratio(gap):.3f} times {other}, contradicted"]
     assert page.made == "recorded on 2026-01-02 with commit 0123456"
-    assert page.tally() == "own axes, 1 contradicted"
+    assert page.tally() == "own axes, 1 *contradicted*"
     network, lowered = page.about(page.parts[0])
     assert (network.name, lowered.name) == ("sphere", "mse")
 
@@ -81,4 +81,4 @@ def test_a_part_made_with_other_settings_is_of_no_use_here(tmp_path: Path) -> No
     page = RecordPage(Results(tmp_path / "out"), str(path), sphere, d, targets=40)
     assert page.part and page.part["settings"] == {"targets": 40, "rates": [1, 2]}
     page = RecordPage(Results(tmp_path / "out"), str(path), sphere, d, targets=20)
-    assert page.part is None and not page.judged and page.made == "on this page" and page.ends("{name}") == ""
+    assert page.part is None and not page.judged and page.made == "on this page" and page.ends("{name}") == []

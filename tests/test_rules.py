@@ -161,11 +161,13 @@ def test_judgements_in_words_tell_what_decides_each() -> None:
     both = {"near": 1 + 0.1 * normal(3, 20), "far": 9 + 0.1 * normal(3, 20)}
     judged = {"axes": against_controls(both), "none": against_controls({})}
     form = "{name}: {gap:.0f} to {other}, {word}"
-    assert rules.in_words(judged, form).startswith("axes: 1 (1 to 1) to near, same direction")
+    assert rules.in_words(judged, form) == ["axes: 1 (1 to 1) to near, same direction"]
     doubled = rules.in_words(judged, form, lambda gap: Interval(*(2 * end for end in gap)))
-    assert doubled.startswith("axes: 2 (2 to 2) to near") and "none" not in doubled
+    assert doubled == ["axes: 2 (2 to 2) to near, same direction"]
     turned = {"axes": against_controls({name: -each for name, each in both.items()})}
-    assert rules.in_words(turned, "{other}, {word}") == "far, contradicted"
+    assert rules.in_words(turned, "{other}, {word}") == ["far, contradicted"]
+    every = [*judged.values(), *turned.values(), *judged.values()]
+    assert rules.counted(every) == "2 *same direction*, 1 *contradicted*, 2 *not comparable*"
 
 
 # Rule 1: how often it errs

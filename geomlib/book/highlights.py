@@ -16,9 +16,9 @@ def text(folders: Sequence[Path]) -> str:
     """The highlights of all experiments that apply to the run's generator, in the order of their folders.
 
     In the prose ``<<caption EXPERIMENT FIGURE>>`` and ``<<alt EXPERIMENT FIGURE>>`` stand for what a notebook said of a
-    figure, ``<<finding EXPERIMENT>>`` for its finding, ``<<axes EXPERIMENT>>`` and ``<<verdicts EXPERIMENT>>`` for what
-    the functions of these names say.  Prose that glues in a number that the run could not give, as one by a judge
-    where none was fair, is left out.
+    figure, ``<<finding EXPERIMENT>>``, ``<<axes EXPERIMENT>>`` and ``<<verdicts EXPERIMENT>>`` for what the functions
+    of these names say.  Prose that glues in a number that the run could not give, as one by a judge where none was
+    fair, is left out.
     """
     summaries = {
         folder.name: json.loads((folder / "summary.json").read_text(encoding="utf-8"))
@@ -30,7 +30,7 @@ def text(folders: Sequence[Path]) -> str:
         summary = summaries[experiment]
         if figure:
             return str(summary["figures"][figure[0]][what])
-        return str(summary["finding"]) if what == "finding" else {"axes": axes, "verdicts": verdicts}[what](summary)
+        return {"finding": finding, "axes": axes, "verdicts": verdicts}[what](summary)
 
     parts = []
     for name, summary in summaries.items():
@@ -40,6 +40,11 @@ def text(folders: Sequence[Path]) -> str:
         if said and "does_not_apply" not in summary and summary["numbers"].keys() >= needed:
             parts.append(re.sub(r"<<(\w+ \w+(?: \w+)?)>>", quote, said))
     return "\n".join(parts) or "None of the experiments applies to this generator.\n"
+
+
+def finding(summary: Mapping[str, Any]) -> str:
+    """What was found, with what stands beside it."""
+    return " ".join([summary["finding"], *summary["beside the finding"]])
 
 
 def axes(summary: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from geomlib.findings.intervals import Interval
 from geomlib.findings.record import judgements, made, missing_of, part_about, parts_of, row_of, told
 from geomlib.findings.recording import arrays_of
 from geomlib.findings.results import Results
-from geomlib.findings.rules import WORDS, Judgement, in_words
+from geomlib.findings.rules import Judgement, counted, in_words
 from geomlib.generators import Generator, load_generator
 
 
@@ -79,13 +79,12 @@ class RecordPage:
 
     def tally(self) -> str:
         """How many rows of all parts have each word, by arm."""
-        words: dict[str, list[str]] = {}
+        arms: dict[str, list[Judgement]] = {}
         for _, arm, _, judged in _rows(self.parts):
-            words.setdefault(arm, []).append(judged.word)
-        counts = ((arm, {word: each.count(word) for word in WORDS if word in each}) for arm, each in words.items())
-        return "; ".join(f"{arm}, {', '.join(f'{n} {word}' for word, n in of.items())}" for arm, of in counts)
+            arms.setdefault(arm, []).append(judged)
+        return "; ".join(f"{arm}, {counted(each)}" for arm, each in arms.items())
 
-    def ends(self, form: str) -> str:
+    def ends(self, form: str) -> list[str]:
         """What was judged, in words, see `rules.in_words`."""
         return in_words(self.judged, form, as_ratio if self.ratios else None)
 

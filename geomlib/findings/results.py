@@ -244,12 +244,19 @@ class Results:
         _show_table(caption, header, [[row[key] for key in COMPARISON] for row in self.summary["comparison"]])
 
     @checked()
-    def finding(self, sentence: str) -> None:
-        """Say in one sentence, with its number, what was found; it stands before the method."""
-        sentence = without_tags(sentence)
-        self.summary["finding"] = sentence
+    def finding(self, sentence: str, *beside: str) -> None:
+        """Say in one sentence, with its number, what was found; it stands before the method.
+
+        Args:
+            sentence: the shorter the better.
+            beside: what a reader has to know with it, as controls and contrary results: a list below; empty ones are
+                left out.
+        """
+        sentence, *more = (without_tags(text) for text in (sentence, *beside) if text)
+        self.summary |= {"finding": sentence, "beside the finding": more}
         self._write()
-        bundle = {"text/markdown": f"**What we found.** {sentence}", "text/plain": sentence}
+        rows = "".join(f"\n- {row}" for row in more)
+        bundle = {"text/markdown": f"**What we found.** {sentence}\n{rows}", "text/plain": f"{sentence}{rows}"}
         _display(bundle, {})
 
     @checked()

@@ -114,8 +114,10 @@ class Judgement:
         return f"{interval} against {name}"
 
 
-def in_words(judged: Mapping[str, Judgement], form: str, change: Callable[[Interval], Interval] | None = None) -> str:
-    """Judgements by their names, one after the other: a `form` of `name`, `gap`, `other` and `word`.
+def in_words(
+    judged: Mapping[str, Judgement], form: str, change: Callable[[Interval], Interval] | None = None
+) -> list[str]:
+    """Judgements by their names, a phrase each: a `form` of `name`, `gap`, `other` and `word`.
 
     The gap is the interval that decides, to the other; `change` shows it as another number.  What was compared with
     nothing is left out.
@@ -125,7 +127,13 @@ def in_words(judged: Mapping[str, Judgement], form: str, change: Callable[[Inter
         if one.worst:
             other, gap = one.worst
             told.append(form.format(name=name, gap=change(gap) if change else gap, other=other, word=one.word))
-    return "; ".join(told)
+    return told
+
+
+def counted(judged: Iterable[Judgement]) -> str:
+    """How many judgements have each word."""
+    words = [one.word for one in judged]
+    return ", ".join(f"{words.count(word)} *{word}*" for word in WORDS if word in words)
 
 
 def verdict(
