@@ -67,4 +67,4 @@ def test_what_the_pages_leave_fills_the_prose_of_the_book(
     told = highlights.text([run_smallest("anisotropy"), run_smallest("homogeneity")])
     assert "<<" not in told and "rotated" not in told
     assert told.count("three networks of each kind of control") == 2
-    assert "(untrained)." in told and "those of one untrained network" in told
+    assert "(untrained)." in told and "One untrained network of the same layers" in told
