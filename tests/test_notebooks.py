@@ -11,6 +11,7 @@ import pytest
 from conftest import PAGES, ROOT
 
 from geomlib.book import notebook, parameters, runner
+from geomlib.book.extension import LEAD
 from geomlib.book.kernels import Kernels
 
 NAMES = runner.experiments(ROOT)
@@ -69,22 +70,7 @@ def test_a_page_that_claims_says_what_was_found(name: str) -> None:
     sources = {"".join(cell["source"]): cell["metadata"].get("tags", []) for cell in code_cells(name)}
     found = [tags for source, tags in sources.items() if "out.finding(" in source]
     assert found or not any("out.claims()" in source for source in sources)
-    assert all(notebook.LEAD in tags for tags in found)
-
-
-def test_what_leads_comes_before_the_method() -> None:
-    """Cells tagged so that show something come after the title; one that shows nothing stays where it is."""
-
-    def cell(source: str, *tags: str, shows: bool = True) -> dict[str, Any]:
-        outputs = [{"output_type": "stream", "name": "stdout", "text": source}] if shows else []
-        return {"cell_type": "code", "metadata": {"tags": [*tags]}, "source": source, "outputs": outputs}
-
-    title = {"cell_type": "markdown", "metadata": {}, "source": "# Title"}
-    silent = cell("silent", "lead", shows=False)
-    cells = [title, cell("a"), silent, cell("found", "lead"), cell("b"), cell("drawn", "lead")]
-    text = notebook.normalise({"cells": cells, "metadata": {}}, "any", {})
-    order = [one["source"] for one in json.loads(text)["cells"]]
-    assert order == ["# Title", "found", "drawn", "a", "silent", "b"]
+    assert all(LEAD in tags for tags in found)
 
 
 def check_results(name: str, folder: Path) -> None:

@@ -11,7 +11,7 @@ from conftest import ROOT
 from docutils import nodes
 from docutils.core import publish_doctree
 
-from geomlib.book.extension import LONGEST, description
+from geomlib.book.extension import LONGEST, description, lead_first
 
 INDEX = """# Two pages
 
@@ -78,3 +78,23 @@ def test_a_description_is_the_first_sentences_in_plain_text(source: str, expecte
         assert text.endswith("word…") and len(text) > LONGEST - 10
     else:
         assert text == ""
+
+
+def test_what_leads_comes_before_the_method() -> None:
+    """Cells tagged so that show something come before all others; one that shows nothing stays where it is."""
+
+    def cell(text: str, tag: str, kind: str = "cell_output") -> nodes.container:
+        part = nodes.container("", nodes.paragraph("", text), classes=[kind])
+        return nodes.container("", part, classes=["cell", tag])
+
+    method = nodes.section("", nodes.title("", "Method"), cell("found", "tag_lead"), cell("made", "tag_other"))
+    silent, drawn = cell("silent", "tag_lead", "cell_input"), cell("drawn", "tag_lead")
+    document = publish_doctree("Title\n=====\n\nClaim.\n")
+    document += [cell("a", "tag_other"), silent, method, drawn]
+    lead_first(document)
+    order = [node.astext() for node in document.findall(nodes.TextElement)]
+    assert order == ["Title", "Claim.", "found", "drawn", "a", "silent", "Method", "made"]
+    alone = publish_doctree("Title\n=====\n")
+    alone += cell("found", "tag_lead")
+    lead_first(alone)
+    assert alone.astext().split() == ["Title", "found"]

@@ -74,6 +74,22 @@ def test_every_figure_has_its_description_caption_and_numbers(
         assert 'class="geomlib-table"' in text or "Does not apply" in text
 
 
+def test_what_was_found_stands_before_the_method_and_the_notebook_in_its_order(
+    built: Path, executed: dict[str, nbformat.NotebookNode]
+) -> None:
+    found = 0
+    for name, notebook in executed.items():
+        text = (built / f"book/executed/{name}.html").read_text(encoding="utf-8")
+        if "What we found." in text:
+            found += 1
+            assert text.index("What we found.") < text.index("<h2"), name
+        offered = nbformat.read(built / f"_sources/book/executed/{name}.ipynb", as_version=4)
+        assert [cell.source for cell in offered.cells] == [cell.source for cell in notebook.cells], name
+        counts = [cell.execution_count for cell in offered.cells if cell.get("execution_count")]
+        assert counts == sorted(counts), name
+    assert found > 20
+
+
 def test_the_execution_record_tells_of_every_experiment(built: Path) -> None:
     text = (built / "book/executed/execution_record.html").read_text(encoding="utf-8")
     for name in PAGES:

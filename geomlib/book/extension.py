@@ -1,4 +1,7 @@
-"""What Sphinx does for this book beyond its settings: a description for every page, and nothing loaded without use."""
+"""What Sphinx does for this book beyond its settings: a description for every page, what was found before how.
+
+And nothing is loaded without use.
+"""
 
 import re
 import shutil
@@ -12,6 +15,7 @@ from docutils import nodes
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
+LEAD = "lead"  # the tag of a cell that a reader sees first: what was found, and its picture
 LONGEST = 200  # characters of a description; search engines and previews cut there
 OWN_TITLES = {"genindex": "Index", "search": "Search"}  # pages that Sphinx makes
 _ICON = re.compile(r"\bfa-([a-z0-9-]+)")
@@ -24,9 +28,27 @@ _ASIDE = (nodes.Admonition, nodes.caption, nodes.figure, nodes.footnote, nodes.t
 
 def setup(app: "Sphinx") -> dict[str, Any]:
     """Connect to Sphinx."""
+    app.connect("doctree-read", lambda app, document: lead_first(document))
     app.connect("html-page-context", _settle, priority=900)  # after MathJax has put itself there
     app.connect("build-finished", _finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def lead_first(document: nodes.document) -> None:
+    """Move cells tagged ``lead`` that show something right behind what the page begins with, before all other cells.
+
+    On the page alone: the notebook that a reader downloads is in the order in which it runs.
+    """
+    cells = [one for one in document.findall(nodes.container) if "cell" in one["classes"]]
+    leading = [one for one in cells if f"tag_{LEAD}" in one["classes"] and _shows(one)]
+    for first in [one for one in cells if one not in leading][:1]:
+        for cell in leading:
+            cell.parent.remove(cell)
+            first.parent.insert(first.parent.index(first), cell)
+
+
+def _shows(cell: nodes.Element) -> bool:
+    return any("cell_output" in part["classes"] for part in cell.children if isinstance(part, nodes.container))
 
 
 def _settle(app: "Sphinx", name: str, template: str, context: dict[str, Any], document: nodes.document | None) -> None:

@@ -11,7 +11,6 @@ PAPERMILL_TIMES = ("start_time", "end_time", "duration", "input_path", "output_p
 ERROR_MARK = "papermill-error-cell-tag"
 INJECTED = "injected-parameters"
 EXPECTED = "raises-exception"  # the tag of a cell that shows an error on purpose
-LEAD = "lead"  # the tag of a cell that a reader sees first: what was found, and its picture
 NOT_APPLICABLE = "DoesNotApply"
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 VARYING = {
@@ -61,15 +60,13 @@ def errors(notebook: dict[str, Any], on_purpose: bool = False) -> list[tuple[int
 def normalise(notebook: dict[str, Any], experiment: str, replacements: dict[str, str]) -> str:
     """Text of an executed notebook that two runs give byte for byte.
 
-    Cells tagged ``lead`` that show something come right after the title, before the method.
-
     Args:
         notebook: executed, as papermill leaves it.
         experiment: its name, for the labels of figures.
         replacements: texts that differ between runs (paths), and what stands for them.
     """
     cells = [c for c in notebook["cells"] if ERROR_MARK not in c["metadata"].get("tags", [])]
-    cells = _lead_first(_end_where_it_does_not_apply(cells))
+    cells = _end_where_it_does_not_apply(cells)
     for index, cell in enumerate(cells):
         cell["id"] = f"cell-{index:03d}"
         for key in ("execution", "papermill"):
@@ -98,13 +95,6 @@ def _end_where_it_does_not_apply(cells: list[dict[str, Any]]) -> list[dict[str, 
                 note = f":::{{admonition}} Does not apply\n:class: note\n{as_words(output['evalue'])}\n:::"
                 return [*cells[: index + 1], {"cell_type": "markdown", "metadata": {}, "source": note}]
     return cells
-
-
-def _lead_first(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    def leads(cell: dict[str, Any]) -> bool:
-        return LEAD in cell["metadata"].get("tags", []) and bool(cell.get("outputs"))
-
-    return [*cells[:1], *sorted(cells[1:], key=leads, reverse=True)]  # otherwise in their order
 
 
 def _hide_if_only_plumbing(cell: dict[str, Any]) -> None:
