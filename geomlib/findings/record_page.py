@@ -28,6 +28,7 @@ class RecordPage:
 
     Attributes:
         parts: of the record, all of them.
+        own: those of this network, in any space and under any distance.
         part: the one about this network; None where there is none.
         judged: what it says, by statistic.
         made: when and how it was made, in words.
@@ -56,6 +57,7 @@ class RecordPage:
         self.out, self.path, self.network, self.ratios = out, path, generator.name, ratios
         self.device = generator.device
         self.parts = parts_of(path)
+        self.own = [part for part in self.parts if part["label"].split()[0] == self.network]
         part = part_about(path, generator, distance)
         self.part = part if part and settings.items() <= part["settings"].items() else None
         self.judged = judgements(self.part)
@@ -84,9 +86,10 @@ class RecordPage:
             arms.setdefault(arm, []).append(judged)
         return "; ".join(f"{arm}, {counted(each)}" for arm, each in arms.items())
 
-    def ends(self, form: str) -> list[str]:
-        """What was judged, in words, see `rules.in_words`."""
-        return in_words(self.judged, form, as_ratio if self.ratios else None)
+    def ends(self, form: str, part: Mapping[str, Any] | None = None) -> list[str]:
+        """What was judged in a part, or in that about this network, in words, see `rules.in_words`."""
+        judged = judgements(part) if part else self.judged
+        return in_words(judged, form, as_ratio if self.ratios else None)
 
     def draw(self, *, caption: str) -> None:
         """The rows in which an arm is judged against others, as the figure ``record``: a panel a measure.
@@ -96,8 +99,7 @@ class RecordPage:
         """
         from geomlib.figures import intervals
 
-        parts = self.parts
-        shown = [part for part in parts if part["label"].split()[0] == self.network] or parts
+        shown = self.own or self.parts
         panels: dict[str, dict[str, Sequence[float]]] = {}
         for part, arm, measure, judged in _rows(shown):
             for other, gap in _against(judged, self.ratios).items():
@@ -108,7 +110,7 @@ class RecordPage:
         if panels:
             alt = "Panels of points with intervals: a row for each arm and what it has to beat; crosses: no difference."
             drawn = intervals(panels, dict.fromkeys(panels, float(self.ratios)), "no difference")
-            self.out.figure("record", drawn, caption=f"{caption} Records: {told(parts)}.", alt=alt)
+            self.out.figure("record", drawn, caption=f"{caption} Records: {told(shown)}.", alt=alt)
 
     def list(
         self, *, title: str, columns: Mapping[str, Callable[[Mapping[str, Any], str, str], Any]] | None = None
