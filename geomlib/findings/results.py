@@ -251,8 +251,13 @@ class Results:
             sentence: the shorter the better.
             beside: what a reader has to know with it, as controls and contrary results: a list below; empty ones are
                 left out.
+
+        Raises:
+            ValueError: an empty sentence.
         """
-        sentence, *more = (without_tags(text) for text in (sentence, *beside) if text)
+        if not sentence.strip():
+            raise ValueError("sentence: is empty")
+        sentence, *more = (without_tags(text) for text in (sentence, *filter(None, beside)))
         self.summary |= {"finding": sentence, "beside the finding": more}
         self._write()
         rows = "".join(f"\n- {row}" for row in more)
