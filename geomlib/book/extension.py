@@ -41,10 +41,10 @@ def lead_first(document: nodes.document) -> None:
     """
     cells = [one for one in document.findall(nodes.container) if "cell" in one["classes"]]
     leading = [one for one in cells if f"tag_{LEAD}" in one["classes"] and _shows(one)]
-    for first in [one for one in cells if one not in leading][:1]:
-        for cell in leading:
-            cell.parent.remove(cell)
-            first.parent.insert(first.parent.index(first), cell)
+    others = [one for one in cells if one not in leading]
+    for cell in leading if others else ():
+        cell.parent.remove(cell)
+        others[0].parent.insert(others[0].parent.index(others[0]), cell)
 
 
 def _shows(cell: nodes.Element) -> bool:
