@@ -11,7 +11,7 @@ from conftest import ROOT
 from docutils import nodes
 from docutils.core import publish_doctree
 
-from geomlib.book.extension import LONGEST, description, lead_first
+from geomlib.book.extension import LONGEST, description, fold_together, lead_first
 
 INDEX = """# Two pages
 
@@ -98,3 +98,20 @@ def test_what_leads_comes_before_the_method() -> None:
     alone += cell("found", "tag_lead")
     lead_first(alone)
     assert alone.astext().split() == ["Title", "found"]
+
+
+def test_folded_cells_without_a_picture_between_them_are_one() -> None:
+    """In their order, under the next folded one; an open cell, a picture or a text between them keeps them apart."""
+
+    def cell(code: str, tag: str = "tag_hide-input", shown: str = "") -> nodes.container:
+        parts = [nodes.container("", nodes.literal_block("", code), classes=["cell_input"])]
+        parts += [nodes.container("", nodes.paragraph("", shown), classes=["cell_output"])] if shown else []
+        return nodes.container("", *parts, classes=["cell", tag])
+
+    document = publish_doctree("Title\n=====\n")
+    document += [cell("a"), cell("b"), cell("c", shown="picture"), cell("d"), nodes.paragraph("", "text"), cell("e")]
+    document += [cell("f", tag="tag_other"), nodes.section("", nodes.title("", "Next"), cell("g"))]
+    fold_together(document)
+    cells = [one for one in document.findall(nodes.container) if "cell" in one["classes"]]
+    assert [one.astext().split() for one in cells] == [["a", "b", "c", "picture"], ["d"], ["e"], ["f"], ["g"]]
+    assert [len(one) for one in cells] == [2, 1, 1, 1, 1]  # one input each

@@ -1,6 +1,6 @@
 """What Sphinx does for this book beyond its settings: a description for every page, what was found before how.
 
-And nothing is loaded without use.
+Folded cells without a picture between them are one, and nothing is loaded without use.
 """
 
 import re
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 LEAD = "lead"  # the tag of a cell that a reader sees first: what was found, and its picture
+_FOLDED = "tag_hide-input"
 LONGEST = 200  # characters of a description; search engines and previews cut there
 OWN_TITLES = {"genindex": "Index", "search": "Search"}  # pages that Sphinx makes
 _ICON = re.compile(r"\bfa-([a-z0-9-]+)")
@@ -29,6 +30,7 @@ _ASIDE = (nodes.Admonition, nodes.caption, nodes.figure, nodes.footnote, nodes.t
 def setup(app: "Sphinx") -> dict[str, Any]:
     """Connect to Sphinx."""
     app.connect("doctree-read", lambda app, document: lead_first(document))
+    app.connect("doctree-read", lambda app, document: fold_together(document))
     app.connect("html-page-context", _settle, priority=900)  # after MathJax has put itself there
     app.connect("build-finished", _finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -45,6 +47,16 @@ def lead_first(document: nodes.document) -> None:
     for cell in leading if others else ():
         cell.parent.remove(cell)
         others[0].parent.insert(others[0].parent.index(others[0]), cell)
+
+
+def fold_together(document: nodes.document) -> None:
+    """Put the code of a folded cell that shows nothing into the folded cell that follows at once: one bar for both."""
+    cells = [one for one in document.findall(nodes.container) if "cell" in one["classes"]]
+    for cell in cells:
+        after = cell.next_node(descend=False, siblings=True)
+        if after in cells and not _shows(cell) and all(_FOLDED in one["classes"] for one in (cell, after)):
+            after[0].insert(0, cell[0].children)
+            cell.parent.remove(cell)
 
 
 def _shows(cell: nodes.Element) -> bool:
