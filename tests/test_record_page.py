@@ -57,7 +57,8 @@ def test_every_row_is_shown_and_what_is_missing(tmp_path: Path, monkeypatch: pyt
     page = RecordPage(out, str(path), sphere, d, ratios=True)
     page.draw(caption="c.")
     page.list(title="t", columns={"Arm again": lambda _, arm, __: arm})
-    assert out.summary["figures"]["record"]["caption"].endswith("recorded on 2026-01-02 with commit 0123456.")
+    caption = out.summary["figures"]["record"]["caption"]
+    assert caption == "c. Recorded on 2026-01-02 with commit 0123456: sphere, mse."
     drawn = (tmp_path / "out" / "record.csv").read_text()
     assert "own axes / line" in drawn and "own axes / arc" in drawn
     [(header, [row, missing])] = tables

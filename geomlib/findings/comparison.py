@@ -18,7 +18,7 @@ from geomlib.applications.kinds import kinds_of_control
 from geomlib.distances import Distance
 from geomlib.findings.controlled import STATISTICS
 from geomlib.findings.measured import measure
-from geomlib.findings.record import judgements, rows_of
+from geomlib.findings.record import judgements, label_of, rows_of
 from geomlib.findings.recording import manifest
 from geomlib.findings.results import Results
 from geomlib.findings.rules import FEWEST_SEEDS, FEWEST_UNITS, PLAIN, WORDS, count_networks
@@ -185,11 +185,6 @@ def _write(folder: Path, part: Mapping[str, Any], record: Mapping[str, Any]) -> 
     content = {"manifest": {"whose": "yours"}, "missing": [], "parts": [part]}
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / COMPARED).write_text(text + "\n", encoding="utf-8")
-
-
-def label_of(part: Mapping[str, Any]) -> str:
-    """What a row of a table is called: network, space and options, and the distance."""
-    return f"{part['label']}, {part['distance']}"
 
 
 def own_label(part: Mapping[str, Any]) -> str:

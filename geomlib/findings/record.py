@@ -111,9 +111,17 @@ def judgements(part: Mapping[str, Any] | None) -> dict[str, Judgement]:
     return {entry["statistic"]: row_of(entry).judgement for entry in (part["rows"] if part else ())}
 
 
+def label_of(part: Mapping[str, Any]) -> str:
+    """What a part is called in a row: network, space and options, and the distance."""
+    return f"{part['label']}, {part['distance']}"
+
+
 def told(parts: Sequence[Mapping[str, Any]]) -> str:
-    """Each part, and when it was made, in words."""
-    return "; ".join(f"{part['label']}, {part['distance']}: {made(part)}" for part in parts)
+    """When parts were made, in sentences: those together that were made alike."""
+    alike: dict[str, list[str]] = {}
+    for part in parts:
+        alike.setdefault(made(part), []).append(label_of(part))
+    return " ".join(f"{how[:1].upper()}{how[1:]}: {'; '.join(labels)}." for how, labels in alike.items())
 
 
 def made(part: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from geomlib.distances import Distance, load_distance
 from geomlib.findings.intervals import Interval
-from geomlib.findings.record import judgements, made, missing_of, part_about, parts_of, row_of, told
+from geomlib.findings.record import judgements, label_of, made, missing_of, part_about, parts_of, row_of, told
 from geomlib.findings.recording import arrays_of
 from geomlib.findings.results import Results
 from geomlib.findings.rules import Judgement, counted, in_words
@@ -105,12 +105,12 @@ class RecordPage:
             for other, gap in _against(judged, self.ratios).items():
                 label = f"{arm} {'/' if self.ratios else 'minus'} {other}"
                 if len(shown) > 1:
-                    label = f"{part['label']}, {part['distance']}: {label}"
+                    label = f"{label_of(part)}: {label}"
                 panels.setdefault(measure, {})[label] = gap
         if panels:
             alt = "Panels of points with intervals: a row for each arm and what it has to beat; crosses: no difference."
             drawn = intervals(panels, dict.fromkeys(panels, float(self.ratios)), "no difference")
-            self.out.figure("record", drawn, caption=f"{caption} Records: {told(shown)}.", alt=alt)
+            self.out.figure("record", drawn, caption=f"{caption} {told(shown)}", alt=alt)
 
     def list(
         self, *, title: str, columns: Mapping[str, Callable[[Mapping[str, Any], str, str], Any]] | None = None
@@ -129,9 +129,9 @@ class RecordPage:
             gaps = _against(judged, self.ratios)
             each = "; ".join(f"{other}: {gap:{'' if self.ratios else '+'}.2f}" for other, gap in gaps.items())
             more = [make(part, arm, measure) for make in extra.values()]
-            rows.append([f"{part['label']}, {part['distance']}", f"{arm}, {measure}", judged.word, *more, each])
+            rows.append([label_of(part), f"{arm}, {measure}", judged.word, *more, each])
         lacking = [None] * (1 + len(extra))
-        rows += [[f"{one['label']}, {one['distance']}", None, "not run", *lacking] for one in missing_of(self.path)]
+        rows += [[label_of(one), None, "not run", *lacking] for one in missing_of(self.path)]
         against = f"{'Over' if self.ratios else 'Minus'} each other arm (95 %)"
         header = ["Network, distance", "Arm, measure", "Verdict", *extra, against]
         self.out.table(f"{title}. {told(parts)}", header, rows)
