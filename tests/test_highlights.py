@@ -14,7 +14,7 @@ END = " than every kind of control"
 
 
 def summary(words: dict[str, str], controls: dict[str, int]) -> dict[str, Any]:
-    numbers = {"dimension": 100, "dimensions_for": [27, 40], "controls": list(controls)}
+    numbers = {"dimension": 100, "dimensions_for": [27, 40], "dimensions_in_common": 74, "controls": list(controls)}
     rows = [{"claim": f"{claim}{END}", "verdict": word} for claim, word in words.items()]
     numbers |= {"controls_dimensions": list(controls.values())}
     return {"numbers": numbers, "comparison": [{"claim": "another", "verdict": "tested"}, *rows], "figures": {}}
@@ -32,7 +32,7 @@ def test_without_three_controls_of_each_kind_nothing_is_judged(words: dict[str, 
 
 def test_axes_stand_beside_those_of_the_controls_that_there_are() -> None:
     told = highlights.axes(summary({}, {"own": 26, "shuffled": 92, "untrained": 97}))
-    assert "27 hold 99 %" in told and "it takes 26 on average" in told
+    assert "27 hold 99 %" in told and "needs 74." in told and "it takes 26 on average" in told
     assert "one network of the same layers takes 92 (shuffled), 97 (untrained)." in told
     for few in ({}, {"own": 26}):
         assert "No network without training" in highlights.axes(summary({}, few))
