@@ -51,8 +51,10 @@ def axes(summary: Mapping[str, Any]) -> str:
     """How many axes hold 99 % of the trace, beside the controls that the page has measured."""
     numbers = summary["numbers"]
     few = numbers["dimensions_for"][0]
-    first = f"Of {numbers['dimension']} latent axes, {few} hold 99 % of the trace of the mean spectrum; the averaged metric, "
-    first += f"one frame of axes for all latents, needs {numbers['dimensions_in_common']}."
+    first = (
+        f"Of {numbers['dimension']} latent axes, {few} hold 99 % of the trace of the mean spectrum; the averaged metric, one "
+        f"frame of axes for all latents, needs {numbers['dimensions_in_common']}."
+    )
     beside = list(zip(numbers["controls"], numbers["controls_dimensions"], strict=True))
     if len(beside) < 2:
         return f"{first} No network without training was measured beside it."
