@@ -52,8 +52,8 @@ def axes(summary: Mapping[str, Any]) -> str:
     numbers = summary["numbers"]
     few = numbers["dimensions_for"][0]
     first = (
-        f"Of {numbers['dimension']} latent axes, {few} hold 99 % of the trace of the mean spectrum; the averaged metric, "
-        f"one frame of axes for all latents, needs {numbers['dimensions_in_common']}."
+        f"Of {numbers['dimension']} latent axes, {few} hold 99 % of the trace of the mean spectrum; "
+        f"the averaged metric, one frame of axes for all latents, needs {numbers['dimensions_in_common']}."
     )
     beside = list(zip(numbers["controls"], numbers["controls_dimensions"], strict=True))
     if len(beside) < 2:
