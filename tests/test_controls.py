@@ -11,7 +11,9 @@ from geomlib.applications import controls
 from geomlib.findings.controlled import own_statistics
 from geomlib.findings.measured import beside_controls
 from geomlib.generators.architectures.spectral import SpectralLayer
+from geomlib.generators.architectures.tutorial_dcgan import TutorialDCGAN
 from geomlib.generators.latents import latents_for
+from geomlib.generators.spaces import as_generator
 
 Control = Callable[[geomlib.Generator, int], geomlib.Generator]
 CONTROLS: dict[str, Control] = {
@@ -101,6 +103,18 @@ def test_reinitialising_forgets_the_training() -> None:
     for key in weights:
         both = torch.stack([control[key].flatten(), state(G)[key].flatten()]).double()
         assert abs(float(torch.corrcoef(both)[0, 1])) < 6 / both.shape[1] ** 0.5, key
+
+
+@pytest.mark.parametrize("kind", [controls.reinitialised, controls.initialised_as_dcgan])
+def test_dropout_while_statistics_are_taken_follows_the_seed(kind: Control) -> None:
+    """The same control in every process, whatever the global random state is there."""
+    G = as_generator("tutorial_dcgan", TutorialDCGAN(8, dim_g=4, depth=2, dropout=0.2).eval(), "", "small", "mse")
+    hashes = set()
+    with torch.random.fork_rng():
+        for state in range(3):
+            torch.manual_seed(state)
+            hashes.add(kind(G, 1).weights_hash)
+    assert len(hashes) == 1 and kind(G, 2).weights_hash not in hashes
 
 
 def test_a_dcgan_is_initialised_as_its_authors_do() -> None:

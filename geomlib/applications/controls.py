@@ -188,6 +188,8 @@ def initialised_as_dcgan(generator: Generator, seed: int) -> Generator:
                 parameter.copy_(float(isinstance(module, _BatchNorm)) + _DCGAN_DEVIATION * noise)
             if isinstance(module, _BatchNorm):
                 module.reset_running_stats()
+        # Of the dropout while the statistics are taken; the caller forked torch's own state.
+        torch.manual_seed(int(torch.randint(2**62, (), generator=random)))
 
     return _calibrated(generator, "untrained, N(0, 0.02)", seed, reset)
 
