@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 LEAD = "lead"  # the tag of a cell that a reader sees first: what was found, and its picture
-_FOLDED = "tag_hide-input"
 LONGEST = 200  # characters of a description; search engines and previews cut there
 OWN_TITLES = {"genindex": "Index", "search": "Search"}  # pages that Sphinx makes
+_FOLDED = "tag_hide-input"  # the class of a cell whose code is folded
 _ICON = re.compile(r"\bfa-([a-z0-9-]+)")
 _DRAWING = re.compile(r'"?([\w-]+)"?:\[\d+,\d+,\[([^\]]*)\],"[0-9a-f]+","[^"]*"\],?')
 _IN_BRACKETS = re.compile(r"^ ?\((?:[^()]|\([^()]*\))*\)")
@@ -41,7 +41,7 @@ def lead_first(document: nodes.document) -> None:
 
     On the page alone: the notebook that a reader downloads is in the order in which it runs.
     """
-    cells = [one for one in document.findall(nodes.container) if "cell" in one["classes"]]
+    cells = _cells(document)
     leading = [one for one in cells if f"tag_{LEAD}" in one["classes"] and _shows(one)]
     others = [one for one in cells if one not in leading]
     for cell in leading if others else ():
@@ -51,12 +51,16 @@ def lead_first(document: nodes.document) -> None:
 
 def fold_together(document: nodes.document) -> None:
     """Put the code of a folded cell that shows nothing into the folded cell that follows at once: one bar for both."""
-    cells = [one for one in document.findall(nodes.container) if "cell" in one["classes"]]
+    cells = _cells(document)
     for cell in cells:
         after = cell.next_node(descend=False, siblings=True)
         if after in cells and not _shows(cell) and all(_FOLDED in one["classes"] for one in (cell, after)):
             after[0].insert(0, cell[0].children)
             cell.parent.remove(cell)
+
+
+def _cells(document: nodes.document) -> list[nodes.container]:
+    return [one for one in document.findall(nodes.container) if "cell" in one["classes"]]
 
 
 def _shows(cell: nodes.Element) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from geomlib.findings.claims import kind_of
 from geomlib.findings.controlled import STATISTICS
 from geomlib.findings.intervals import Interval
-from geomlib.findings.record import missing_of, parts_of, row_of
+from geomlib.findings.record import label_of, missing_of, parts_of, row_of
 from geomlib.findings.rules import Judgement, Row
 
 RECORDED = "recorded on"  # how `record.made` begins: so a page says that its row is one of a record
@@ -96,7 +96,7 @@ def gather(runs: Iterable[tuple[About, Path]], experiment: str, record: str | Pa
             found.append(_of_run(run, entry))
     names = [name for name, known in STATISTICS.items() if known.claim == experiment]
     for part in parts_of(record):
-        label = f"{part['label']}, {part['distance']}, record"
+        label = f"{label_of(part)}, record"
         for row in map(row_of, part["rows"]):
             ours = row.statistic in names or row.statistic not in STATISTICS
             there = any(_is_about(run, part) and run.space == row.space for run in told)
@@ -104,7 +104,7 @@ def gather(runs: Iterable[tuple[About, Path]], experiment: str, record: str | Pa
                 found.append(Gathered(replace(row, statistic=_words(row.statistic)), label, str(row.judgement)))
     for one in missing_of(record):
         network, _, space = one["label"].partition(" ")
-        label = f"{one['label']}, {one['distance']}, record"
+        label = f"{label_of(one)}, record"
         lacking = Judgement("not run", {}, 0, "", one["reason"])
         rows = [Row(network, space, one["distance"], _words(name), lacking) for name in names or ["all rows"]]
         found += [Gathered(row, label, one["reason"]) for row in rows]
