@@ -66,11 +66,13 @@ def test_profiles_name_parameters_and_fit_their_types(name: str) -> None:
 
 @every_notebook
 def test_a_page_that_claims_says_what_was_found(name: str) -> None:
-    """All but the page of all claims, whose first table says it; it comes before the method."""
+    """All but the page of all claims, whose first table says it; it comes before its picture, and before the method."""
     sources = {"".join(cell["source"]): cell["metadata"].get("tags", []) for cell in code_cells(name)}
     found = [tags for source, tags in sources.items() if "out.finding(" in source]
     assert found or not any("out.claims()" in source for source in sources)
+    leading = [source for source, tags in sources.items() if LEAD in tags]
     assert all(LEAD in tags for tags in found)
+    assert not found or "out.finding(" in leading[0]
 
 
 def check_results(name: str, folder: Path) -> None:
