@@ -112,8 +112,8 @@ def measure(name: str, kind: str, lowered: str) -> tuple[dict[str, Any], Arrays]
 
     judged_values = {key: over_runs(f"judged {key}") for key in beside}
     rows = [
-        row_entry(Row(name, G.space, lowered, f"{arm}, judged by {key}", judgement(values, arm, settings.against)))
-        for arm in settings.against
+        row_entry(Row(name, G.space, lowered, f"{claim}, judged by {key}", judgement(values, claim, settings.against)))
+        for claim in settings.against
         for key, values in judged_values.items()
     ]
     seen = {"distances": over_runs("distances"), "code error": over_runs("code error")}

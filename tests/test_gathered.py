@@ -93,6 +93,26 @@ def test_a_label_is_told_by_its_own_page_alone(tmp_path: Path) -> None:
     }
 
 
+def test_another_kind_of_experiment_is_told_apart(tmp_path: Path) -> None:
+    """A page tells its own part alone: one in two stages, of the same network and distance, is there beside it."""
+    words, one, two = "eigenvectors, judged by mse", judged("undecided", 0.1), judged("same direction", 1.0)
+    Results(tmp_path / "told").claim("inversion", ours=one, source=made({"made": HOW}))
+    kept = record(
+        tmp_path,
+        [Row("dcgan-portraits", "z", PERCEPTUAL, words, each) for each in (one, two)],
+        (("mlp-cats in two stages", PERCEPTUAL),),
+    )
+    content = json.loads(kept.read_text())
+    content["parts"][1]["label"] = "dcgan-portraits in two stages"
+    kept.write_text(json.dumps(content))
+    found = gather([(About("dcgan-portraits"), tmp_path / "told")], "inversion", kept)
+    assert [(one.row.statistic, one.row.judgement.word) for one in found] == [
+        ("inversion", "undecided"),
+        (f"recorded in two stages: {words}", "same direction"),
+        ("recorded in two stages: all rows", "not run"),
+    ]
+
+
 def test_words_numbers_and_identities_do_not_judge(tmp_path: Path) -> None:
     out = Results(tmp_path / "page")
     out.claim("a number", ours="0.3", authors=0.2)

@@ -68,11 +68,11 @@ def check_words(path: Path) -> int:
         judged = {row["statistic"].split(", judged by ")[1] for row in part["rows"]}
         assert part["distance"] not in judged and len(judged) == 2, "what is lowered judges nothing"
         for entry in part["rows"]:
-            arm, judge = entry["statistic"].split(", judged by ")
+            claim, judge = entry["statistic"].split(", judged by ")
             values = {name: arrays[f"judged {judge}"][index] for index, name in enumerate(part["arms"])}
-            one, kept = judgement(values, arm, against), row_of(entry).judgement
+            one, kept = judgement(values, claim, against), row_of(entry).judgement
             assert one.word == kept.word and one.units == kept.units
-            assert list(one.intervals) == list(kept.intervals) == list(against[arm])
+            assert list(one.intervals) == list(kept.intervals) == list(against[claim])
             for name, interval in one.intervals.items():
                 assert tuple(interval) == pytest.approx(tuple(kept.intervals[name]), rel=1e-3, abs=1e-4)
             rows += 1
@@ -125,7 +125,7 @@ def test_a_record_is_made_and_goes_on(small: Path) -> None:
         assert part["calls of the metric once"] == 100
         assert part["calls"][LONGER] == part["calls"]["standard"] + 50
     assert set(two["rates"]["eigenvectors"]) == {"learning_rate", "final_rate"}
-    assert check_words(small) == 2 * len(AGAINST) + 2
+    assert check_words(small) == 2 * len(AGAINST) + 2 * 2, "in two stages by the eigenvectors alone, paid for and not"
     # More calls never leave the standard search farther away, for what it lowers.
     distances = arrays_of(small, one)["distances"]
     assert (distances[1] <= distances[0]).all()
@@ -201,6 +201,8 @@ def test_an_arm_that_is_nearer_by_half_beats_the_others() -> None:
         noise = 1 + 0.1 * torch.rand(3, 20, generator=torch.Generator().manual_seed(2)).double() - 0.05
         one = judgement(others | {"eigenvectors": factor * noise * spread}, "eigenvectors", AGAINST)
         assert one.word == word and one.units == 20
-    # One that is not beaten is enough.
-    one = judgement(others | {"eigenvectors": 0.5 * spread, LONGER: 0.4 * spread}, "eigenvectors", AGAINST)
-    assert one.word == "contradicted"
+    # One that is not beaten is enough, where it is an opponent: the calls of the metric are another claim.
+    arms = others | {"eigenvectors": 0.5 * spread, LONGER: 0.4 * spread}
+    assert judgement(arms, "eigenvectors", AGAINST).word == "same direction"
+    paid = judgement(arms, "eigenvectors (metric paid for)", AGAINST)
+    assert (paid.word, list(paid.intervals)) == ("contradicted", ["standard", LONGER, "random axes"])

@@ -99,23 +99,29 @@ def gather(runs: Iterable[tuple[About, Path]], experiment: str, record: str | Pa
         label = f"{label_of(part)}, record"
         for row in map(row_of, part["rows"]):
             ours = row.statistic in names or row.statistic not in STATISTICS
-            there = any(_is_about(run, part) and run.space == row.space for run in told)
+            there = any(_is_about(run, part, row) for run in told)
             if ours and not there:
-                found.append(Gathered(replace(row, statistic=_words(row.statistic)), label, str(row.judgement)))
+                words = _words(row.statistic, _beside_space(part, row))
+                found.append(Gathered(replace(row, statistic=words), label, str(row.judgement)))
     for one in missing_of(record):
         network, _, space = one["label"].partition(" ")
         label = f"{label_of(one)}, record"
         lacking = Judgement("not run", {}, 0, "", one["reason"])
-        rows = [Row(network, space, one["distance"], _words(name), lacking) for name in names or ["all rows"]]
+        rows = [Row(network, space, one["distance"], _words(name, space), lacking) for name in names or ["all rows"]]
         found += [Gathered(row, label, one["reason"]) for row in rows]
     return found
 
 
-def _is_about(run: About, part: Mapping[str, Any]) -> bool:
-    """Whether a run is about the network of a part of a record, with its options: another label is another network."""
-    network, *words = part["label"].split()
-    values = {option.partition("=")[2] for option in run.options.split()}
-    return (run.network, run.distance) == (network, part["distance"]) and values <= set(words)
+def _is_about(run: About, part: Mapping[str, Any], row: Row) -> bool:
+    """Whether a run is about a row of a record, with its options: another label is another network, or experiment."""
+    options = {option.partition("=")[2] for option in run.options.split()}
+    own = (run.network, run.distance, run.space) == (row.network, part["distance"], row.space)
+    return own and options == set(_beside_space(part, row).split())
+
+
+def _beside_space(part: Mapping[str, Any], row: Row) -> str:
+    """What a label says beside the network and its space: options, or the kind of experiment."""
+    return " ".join(word for word in part["label"].split()[1:] if word != row.space)
 
 
 def _of_run(run: About, entry: Mapping[str, Any]) -> Gathered:
@@ -125,6 +131,8 @@ def _of_run(run: About, entry: Mapping[str, Any]) -> Gathered:
     return Gathered(row, run.label, entry["ours"], entry["authors"], entry.get("tolerance"))
 
 
-def _words(statistic: str) -> str:
-    """The claim in words that a row of a record is about."""
-    return STATISTICS[statistic].sentence if statistic in STATISTICS else f"recorded: {statistic}"
+def _words(statistic: str, kind: str) -> str:
+    """The claim in words that a row of a record is about, of experiments of another kind than the first with that."""
+    if statistic in STATISTICS:
+        return STATISTICS[statistic].sentence
+    return f"recorded{f' {kind}' if kind else ''}: {statistic}"
