@@ -6,6 +6,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # torch takes seconds to import, and those who check a word do not need it
+    import torch
     from torch import Tensor
 
 
@@ -71,6 +72,12 @@ def as_count(name: str, value: object) -> int:
     return count
 
 
+def check_up_to(name: str, value: int, most: int) -> None:
+    """Raise `ValueError` unless a number is from 1 to `most`."""
+    if not 1 <= value <= most:
+        raise ValueError(f"{name}: expected an integer from 1 to {most}, got {value}")
+
+
 def check_matrix(name: str, value: "Tensor", columns: int) -> None:
     """Raise unless `value` is a floating-point tensor of shape `(B, columns)`."""
     from torch import Tensor
@@ -90,6 +97,18 @@ def check_returned(name: str, value: object) -> None:
 
     if not isinstance(value, Tensor):
         raise TypeError(f"{name}: expected a function that returns a tensor, got {shown(value)} from it")
+
+
+def check_reached(values: "Tensor", where: str, dtype: "torch.dtype") -> None:
+    """Raise `ValueError` where a metric, or its eigenvalues, are all zero, as it is computed in a precision."""
+    import torch
+
+    if not values.any():
+        rounded = ", or too small for this precision: try float32" if torch.finfo(dtype).bits < 32 else ""
+        raise ValueError(
+            f"generator: {where}no derivative of the image reaches the latent (the output is detached from it, or "
+            f"every pixel is saturated{rounded})"
+        )
 
 
 def check_place(what: str, value: "Tensor", like: "Tensor", name: str = "images") -> None:

@@ -58,6 +58,24 @@ def name_beside(path: Path) -> Path:
     return path.with_name(f"{mine}{os.getpid()}-{secrets.token_hex(4)}")
 
 
+def put_in_place(made: Path, place: Path) -> None:
+    """A folder takes the place of another, which is as it was where that fails.
+
+    Raises:
+        OSError: it cannot be put there.
+    """
+    earlier = name_beside(place)
+    if place.exists():
+        place.rename(earlier)
+    try:
+        made.rename(place)
+    except BaseException:
+        if earlier.exists():
+            earlier.rename(place)
+        raise
+    shutil.rmtree(earlier, ignore_errors=True)
+
+
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` in the cache folder: renamed to it at the end, removed on any error.

@@ -1,12 +1,14 @@
 """What PyTorch is set to around a call, which must not reach its result: autocast, inference mode, the default dtype.
 
-The doors of the package are `isolated`; what is behind them runs as if they had been called from a fresh interpreter.
+The doors of the package are `isolated`; what is behind them runs as if they had been called from a fresh interpreter,
+and of several threads one after the other.
 """
 
 import operator
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
+from threading import RLock
 from typing import ParamSpec, SupportsIndex, TypeVar
 
 import torch
@@ -17,6 +19,9 @@ from geomlib._arguments import Shapes, check_arguments
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# Levels of forward mode, the default dtype and the precision on a GPU are the whole process's: one thread at a time.
+# What keeps a graph does without, for a backward pass may call it from a thread of its own.
+_DOOR = RLock()
 _AUTOCAST = ("cpu", "cuda", "mps", "xpu")
 
 
@@ -58,7 +63,10 @@ def isolated(
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             check_arguments(function, args, kwargs, finite=not differentiable, gaps=gaps, shapes=shapes or {})
-            with settled(dtype or _precision(*args, *kwargs.values()), differentiable):
+            with ExitStack() as stack:
+                if not differentiable:
+                    stack.enter_context(_DOOR)
+                stack.enter_context(settled(dtype or _precision(*args, *kwargs.values()), differentiable))
                 if differentiable:
                     return function(*args, **kwargs)
                 return function(*map(_ordinary, args), **{key: _ordinary(x) for key, x in kwargs.items()})  # type: ignore[arg-type]
@@ -72,6 +80,14 @@ def isolated(
 def seeded(seed: SupportsIndex) -> torch.Generator:
     """Random numbers of a seed, a whole number of any kind, on the CPU."""
     return torch.Generator().manual_seed(operator.index(seed))
+
+
+def seed_torch(seed: int, device: torch.device) -> None:
+    """Seed PyTorch's own random numbers, those of the CPU and of one device: `torch.manual_seed` does of all."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
 
 
 def _precision(*arguments: object) -> torch.dtype:

@@ -409,11 +409,11 @@ def _remaining() -> "Progress":
 
     from geomlib.findings.results import progress
 
-    start, first, show = time.monotonic(), [0], progress("position")
+    start, before, show = time.monotonic(), list[int](), progress("position")
 
     def tell(done: int, total: int) -> None:
-        first[0] = first[0] or done - 1
-        pace = (time.monotonic() - start) / (done - first[0])
+        before.append(done - 1)
+        pace = (time.monotonic() - start) / (done - before[0])
         show(done, total)
         if done < total and sys.stderr.isatty():
             print(f"about {pace * (total - done) / 60:.0f} min left", end=" ", file=sys.stderr, flush=True)

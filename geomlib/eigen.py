@@ -4,21 +4,18 @@ The basis of a block Krylov space is kept orthonormal in full, in float64, with 
 residuals are known without further products (Saad 2011, *Numerical Methods for Large Eigenvalue Problems*, chapter 6).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from geomlib._checks import as_count, check_choice, check_finite
+from geomlib._checks import as_count, check_choice, check_finite, check_reached
 from geomlib._state import isolated, seeded
 from geomlib.distances import Distance
 from geomlib.generators.interface import Generator
 from geomlib.metric import Metric, noise_floor, signs_fixed
 from geomlib.operators import Operator, PullbackOperator, metric_operator
-
-Product = Callable[[Tensor], Tensor]
 
 # All columns of J cost less than a Krylov space of the top k where n is below this multiple of k: a product with 2 JᵀJ
 # costs two to three columns, and the space needs two to three times k vectors.
@@ -78,7 +75,8 @@ def top_eigenpairs(
         Eigenvalues `(k,)` that descend, eigenvectors `(n, k)`, and how good they are.
 
     Raises:
-        ValueError: for a `k` outside 1 to `n`, an unknown method or solver, or a `tol` that is not positive.
+        ValueError: for a `k` outside 1 to `n`, an unknown method or solver, a `tol` that is not positive, or
+            where no derivative reaches the latent.
         FloatingPointError: where an image or a product is not finite.
 
     Examples:
@@ -98,8 +96,11 @@ def top_eigenpairs(
     n = len(z)
     all_fit = isinstance(operator, PullbackOperator) and distance.features is not None and operator.tiling.block == n
     if solver == "krylov" and all_fit and n < _DENSE_MULTIPLE * k:
-        return dense(operator, k, tol)
-    return block_krylov(operator, k, block=1 if solver == "lanczos" else None, tol=tol, seed=seed)
+        pairs = dense(operator, k, tol)
+    else:
+        pairs = block_krylov(operator, k, block=1 if solver == "lanczos" else None, tol=tol, seed=seed)
+    check_reached(pairs.eigenvalues, "", operator.dtype)
+    return pairs
 
 
 @isolated()

@@ -1,6 +1,6 @@
 """How far the metric at one position speaks for the metric at another (Wang & Ponce 2021, section 3.3)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from geomlib._arguments import checked
-from geomlib._checks import as_count, check_returned
+from geomlib._checks import as_count, check_returned, check_up_to
 from geomlib._progress import Progress
 from geomlib._state import seeded
 from geomlib.metric import Metric
@@ -206,11 +206,6 @@ def _frames(rows: int, columns: int, random: torch.Generator, count: int = 1) ->
     return uniform
 
 
-def _check_count(k: int, n: int) -> None:
-    if not 1 <= k <= n:
-        raise ValueError(f"k: expected an integer from 1 to {n}, got {k}")
-
-
 @checked()
 def random_frame(n: int, k: int, seed: int) -> Tensor:
     """`k` orthonormal columns `(n, k)`, float64, uniform over rotations: random axes to compare others with.
@@ -218,7 +213,7 @@ def random_frame(n: int, k: int, seed: int) -> Tensor:
     Raises:
         ValueError: `k` not in 1 to `n`.
     """
-    _check_count(k, as_count("n", n))
+    check_up_to("k", k, as_count("n", n))
     return _frames(n, k, seeded(seed))[0]
 
 
@@ -239,6 +234,22 @@ def check_orthonormal(name: str, frame: Tensor) -> None:
     error = (frame.mT @ frame - torch.eye(frame.shape[-1]).to(frame)).abs().max()
     if not error < 1e-3:
         raise ValueError(f"{name}: expected orthonormal columns, got products that are wrong by {error:.1e}")
+
+
+@checked()
+def check_bases(axes: Mapping[str, Tensor], counts: Sequence[int], n: int) -> None:
+    """Raise `ValueError` unless each basis `(n, m)` is orthonormal and has all of the `counts`, which are 0 or more."""
+    n = as_count("n", n)
+    if not axes or not len(counts) or min(counts) < 0:
+        raise ValueError(
+            f"axes, counts: expected at least one, and one of 0 or more, got {list(axes)} and {list(counts)}"
+        )
+    for name, basis in axes.items():
+        if basis.ndim != 2 or len(basis) != n or not max(counts) <= basis.shape[1] <= n:
+            raise ValueError(
+                f"axes {name!r}: expected shape ({n}, m), m from {max(counts)} to {n}, got {tuple(basis.shape)}"
+            )
+        check_orthonormal(f"axes {name!r}", basis)
 
 
 @checked(shapes={"U": "* m k", "V": "* m k"})
@@ -267,7 +278,7 @@ def overlap_null(n: int, k: int, *, seed: int, count: int = 1000, level: float =
     Raises:
         ValueError: `k` not in 1 to `n`, or a `level` outside (0, 1).
     """
-    _check_count(k, as_count("n", n))
+    check_up_to("k", k, as_count("n", n))
     _check_level(level)
     count = as_count("count", count)
     random = seeded(seed)

@@ -36,6 +36,8 @@ def captured(network: nn.Module, names: Sequence[str]) -> Iterator[dict[str, lis
 
         return keep
 
+    for name in names:
+        check_choice("names", name, [known for known in modules if known])
     handles = [modules[name].register_forward_hook(hook(name)) for name in names]
     try:
         yield outputs

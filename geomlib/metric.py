@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from geomlib._arguments import checked
-from geomlib._checks import check_finite, shown
+from geomlib._checks import check_finite, check_reached, shown
 from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.distances import Distance
@@ -67,10 +67,10 @@ class Metric:
             raise OSError(f"path: cannot write {shown(str(path))} ({error})") from error
 
     def _parts(self) -> dict[str, Tensor]:
-        return {name: getattr(self, name) for name in _PARTS}
+        return {name: getattr(self, name) for name in PARTS}
 
 
-_PARTS = ("matrix", "eigenvalues", "eigenvectors", "noise_floor")
+PARTS = ("matrix", "eigenvalues", "eigenvectors", "noise_floor")
 
 
 @checked(shapes={"vectors": "* n k"})
@@ -87,9 +87,9 @@ def load_metric(path: str | Path) -> Metric:
         raise FileNotFoundError(f"path: no file {path}")
     try:
         with safe_open(path, "pt") as file:
-            if set(file.keys()) != set(_PARTS):
-                raise ValueError(f"path: {path} holds {sorted(file.keys())}, expected a saved metric: {list(_PARTS)}")
-            return Metric(**{name: file.get_tensor(name) for name in _PARTS}, settings=file.metadata() or {})
+            if set(file.keys()) != set(PARTS):
+                raise ValueError(f"path: {path} holds {sorted(file.keys())}, expected a saved metric: {list(PARTS)}")
+            return Metric(**{name: file.get_tensor(name) for name in PARTS}, settings=file.metadata() or {})
     except SafetensorError as error:
         raise ValueError(f"path: {path} is no whole safetensors file ({error})") from error
 
@@ -181,12 +181,7 @@ def metric_tensor(
             operator = operator.at(position)
         matrix = operator.to_dense()
         check_finite(f"metric tensor at position {index}", matrix)
-        if not matrix.any():
-            rounded = ", or too small for this precision: try float32" if torch.finfo(operator.dtype).bits < 32 else ""
-            raise ValueError(
-                f"generator: at position {index} no derivative of the image reaches the latent (the output is "
-                f"detached from it, or every pixel is saturated{rounded})"
-            )
+        check_reached(matrix, f"at position {index} ", operator.dtype)
         matrices.append(matrix)
         floors.append(noise_floor(operator, matrix))
         if progress:

@@ -319,3 +319,16 @@ def test_paths_are_those_of_the_working_folder(toy: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(work)
     assert call(monkeypatch, "run", "toy", "--generator", "mine.py:make") == 0
     assert list(toy.glob("results/mine.make-*/toy/summary.json"))
+
+
+def test_the_time_left_is_at_the_pace_of_all_positions_so_far(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter(range(0, 600, 60))
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("geomlib.findings.results.progress", lambda what: lambda done, total: None)
+    tell = cli._remaining()
+    for done in range(1, 6):
+        tell(done, 10)
+    assert [int(word) for word in capsys.readouterr().err.split() if word.isdecimal()] == [9, 8, 7, 6, 5]

@@ -10,6 +10,7 @@ from conftest import ROOT
 from PIL import Image
 
 from geomlib import cli, runner
+from geomlib._files import put_in_place
 from geomlib.findings.comparison import COMPARED
 from geomlib.findings.controlled import STATISTICS
 from geomlib.findings.record import find_record, read_record, rows_of
@@ -185,3 +186,26 @@ def test_the_page_of_all_claims_has_the_rows_of_records_that_are_on_no_page(toy:
         assert f"{row['network']}, {row['distance']}, record" in shown and f"recorded: {row['statistic']}" in shown
     judged = sum(row["word"] in ("same direction", "undecided", "contradicted") for row in rows)
     assert json.loads((folder / "summary.json").read_text())["numbers"]["rows_judged"] == judged > 0
+
+
+def test_a_folder_that_cannot_be_put_in_place_leaves_the_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, place = tmp_path / "made", tmp_path / "place"
+    for folder in (made, place):
+        folder.mkdir()
+        (folder / "name").write_text(folder.name)
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self == made:
+            raise PermissionError("refused")
+        return rename(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", refuse)
+        with pytest.raises(PermissionError, match="refused"):
+            put_in_place(made, place)
+    assert (place / "name").read_text() == "place"
+    put_in_place(made, place)
+    assert (place / "name").read_text() == "made" and [one.name for one in tmp_path.iterdir()] == ["place"]

@@ -190,3 +190,12 @@ def test_a_control_without_a_metric_is_left_out(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(controls, "shuffled", broken)
     G, d = geomlib.load_generator("shapes-dcgan"), geomlib.load_distance("mse")
     assert list(controls.one_of_each(G, G.sample(1, seed=0), d, 0)) == ["untrained"]
+
+
+def test_random_numbers_of_other_devices_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`torch.manual_seed` seeds every GPU, whose state is then another than before."""
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("all GPUs are seeded"))
+    G, before = load("shapes-dcgan"), torch.random.get_rng_state()
+    controls.reinitialised(G, 0)
+    geomlib.check_generator(G)
+    assert torch.equal(before, torch.random.get_rng_state())

@@ -302,7 +302,8 @@ def test_published_axes_come_back(tmp_path: Path) -> None:
     assert torch.allclose(rows.axes * rows.strengths, square.T.double())
     assert torch.allclose(columns.axes * columns.strengths, square.double())
     np.save(tmp_path / "one.npy", np.ones(6))
-    assert directions.load_directions(tmp_path / "one.npy", 6).axes.shape == (6, 1)
+    for stored in ("", "rows", "columns"):
+        assert directions.load_directions(tmp_path / "one.npy", 6, stored=stored).axes.shape == (6, 1)
 
 
 def test_axes_that_others_published_are_read(tmp_path: Path) -> None:
@@ -328,6 +329,12 @@ def test_axes_that_others_published_are_read(tmp_path: Path) -> None:
     assert np.allclose(load(tmp_path / "several.npy", 6).axes, axes)
     alike = load(tmp_path / "alike.npy", 6, layers=3)
     assert torch.allclose(alike.axes[:, 0], torch.tensor([0.6, 0.8] * 3).double() / 3**0.5)
+    np.save(tmp_path / "square.npy", np.array([[3.0, 0.0], [4.0, 1.0]]))
+    columns, rows = (load(tmp_path / "square.npy", 6, stored=stored, layers=3).axes for stored in ("columns", "rows"))
+    assert torch.allclose(columns[:, 0], alike.axes[:, 0])
+    assert torch.allclose(rows[:, 0], torch.tensor([1.0, 0.0] * 3).double() / 3**0.5)
+    with pytest.raises(ValueError, match="stored: expected 'rows' or 'columns': 'axes' in square.npy is square"):
+        load(tmp_path / "square.npy", 6, layers=3)
     with pytest.raises(ValueError, match=r"of 6 numbers in alike.npy, found 'axes' \(2,\)$"):
         load(tmp_path / "alike.npy", 6)
 

@@ -295,3 +295,11 @@ def test_errors() -> None:
         geomlib.load_distance("stft", floor=0.0)
     with pytest.raises(ValueError, match="sounds: expected shape .* at least 1024"):
         geomlib.load_distance("stft")(torch.zeros(1, 1, 1000), torch.zeros(1, 1, 1000))
+
+
+def test_images_that_are_no_pairs_are_refused() -> None:
+    mse, ssim = geomlib.load_distance("mse"), geomlib.load_distance("ssim")
+    with pytest.raises(ValueError, match="y: expected 2 images as in x, or one, got 3"):
+        mse(torch.zeros(2, 3, 16, 16), torch.zeros(3, 3, 16, 16))
+    with pytest.raises(ValueError, match="images: expected torch.float32 on cpu, for which the distance"):
+        ssim(images(0, torch.float64), images(1, torch.float64))

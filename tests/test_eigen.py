@@ -140,3 +140,10 @@ def test_bad_arguments_are_named() -> None:
         top_eigenpairs(G, z, MSE, solver="arpack")
     with pytest.raises(ValueError, match="tol: expected a positive number, got 0"):
         top_eigenpairs(G, z, MSE, k=2, tol=0)
+
+
+@pytest.mark.parametrize("solver", ["krylov", "lanczos"])
+def test_a_latent_that_no_derivative_reaches_is_refused(solver: str) -> None:
+    flat = geomlib.Generator(lambda z: (z * 0).clamp(1, 2)[:, :, None], 20, output_range=None)
+    with pytest.raises(ValueError, match="generator: no derivative of the image reaches the latent"):
+        top_eigenpairs(flat, torch.zeros(20), MSE, k=2, solver=solver)

@@ -312,3 +312,8 @@ def test_the_checkpoint_that_a_factory_was_handed_counts_in_the_hash(tmp_path: P
     assert len(set(hashes)) == 3
     assert hashes[1] == hashes[3]
     assert made[1].to("cpu", torch.float64).checkpoint == made[1].checkpoint
+
+
+def test_a_negative_number_of_latents() -> None:
+    with pytest.raises(ValueError, match="count: expected 0 or more, got -1"):
+        geomlib.load_generator("sphere").sample(-1, seed=0)

@@ -456,6 +456,9 @@ def test_errors() -> None:
     several = geomlib.metric_tensor(SPHERE, curve, MSE)
     with pytest.raises(ValueError, match="metric: expected that of one latent or an average"):
         geodesics.geodesic(SPHERE, A, B, MSE, metric=several)
+    other = geomlib.Metric.from_matrix(torch.eye(5).double(), torch.tensor(0.0).double())
+    with pytest.raises(ValueError, match=r"metric: expected .* with eigenvectors \(2, k\), got \(5, 5\)"):
+        geodesics.geodesic(SPHERE, A, B, MSE, metric=other)
     with pytest.raises(ValueError, match="of length zero"):
         geodesics.at_constant_speed(SPHERE, torch.stack([A, A]), MSE, 4)
     with pytest.raises(ValueError, match="two points or more"):

@@ -260,6 +260,17 @@ def test_the_second_stage_may_have_a_rate_of_its_own() -> None:
     assert torch.equal(first[:6], changed[:6]) and not torch.equal(first, changed)
 
 
+def test_two_stages_begin_at_the_best_of_several_starts() -> None:
+    G, matrix = linear()
+    target = matrix @ torch.ones(N).double()
+    starts = torch.stack([torch.full((N,), far) for far in (9.0, 0.5, -9.0)])
+
+    def found(start: Tensor, budget: int) -> Tensor:
+        return invert(G, target, SQUARES, "basincma", start=start, budget=budget, population=4).latents
+
+    assert torch.equal(found(starts, 203), found(starts[[1]], 200)), "three calls to look at three"
+
+
 def test_coarse_to_fine_starts_with_few_axes() -> None:
     G, matrix = linear()
     target = matrix @ torch.ones(N).double()
@@ -305,6 +316,14 @@ ERRORS: list[tuple[dict[str, Any], str]] = [
     ({"budget": 0, "method": "cma"}, "budget: expected enough calls for one step of cma on 1 starts"),
     ({"budget": 1, "method": "bfgs"}, "budget: expected enough calls for one step of bfgs on 1 starts"),
     ({"budget": 40, "method": "basincma"}, "budget: expected enough calls for one step of basincma on 1 starts"),
+    ({"method": "basincma", "inner_steps": 0}, "inner_steps: expected a positive integer, got 0"),
+    ({"method": "basincma", "population": None}, "population: expected a positive integer, got None"),
+    ({"method": "cma", "population": 1}, "population: expected at least 2, got 1"),
+    ({"method": "cma", "sigma": 0}, "sigma: expected a positive number, got 0"),
+    ({"learning_rate": "fast"}, "learning_rate: expected a positive number, got 'fast'"),
+    ({"method": "bfgs", "damping": math.nan}, "damping: expected a positive number, got nan"),
+    ({"method": "levenberg-marquardt", "axes": -1}, "axes: expected a positive integer, got -1"),
+    ({"start": torch.zeros(0, 64)}, r"start: expected shape \(64,\), .*, got \(0, 64\)"),
     ({"restarts": 0}, "restarts: expected a positive integer, got 0"),
     ({"start": torch.zeros(3)}, r"start: expected shape \(64,\), \(R, 64\) or \(1, R, 64\), got \(3,\)"),
     ({"metric": metric_of(torch.eye(3).double())}, r"metric: expected one matrix \(64, 64\), got \(3, 3\)"),

@@ -135,3 +135,10 @@ def test_the_mapping_network_is_no_layer_of_its_own_space() -> None:
     assert names and not any(name.startswith("style") for name in names)
     metrics = layer_metrics(G, G.sample(1, seed=0)[0], [names[0], names[-1]])
     assert all(M.matrix.shape == (64, 64) for M in metrics.values())
+
+
+def test_layers_that_are_not_there_are_named() -> None:
+    G = geomlib.Generator(network(), 4, output_range=None)
+    view = geomlib.layers.activation_view(G, ["nowhere"])
+    with pytest.raises(ValueError, match="names: expected one of '0', .*, got 'nowhere'"):
+        view(G.sample(1, seed=0))

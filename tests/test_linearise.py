@@ -137,10 +137,11 @@ CASES: dict[str, Function] = {
         + functional.interpolate(x, size=(8, 7), mode="bicubic") * functional.interpolate(x, size=(8, 7))
     ),
     "padded": lambda x: (
-        functional.pad(x, (1, 2, 0, 1))
+        functional.pad(x, (1, 2, 0, 1), value=0.7)
         + functional.pad(x, (2, 1, 1, 0), mode="reflect")
         + functional.pad(x, (2, 1, 1, 0), mode="replicate")
     ),
+    "padded with nothing": lambda x: functional.pad(x, (1, 2, -1, 1)),
     "pixel shuffle": lambda x: functional.pixel_shuffle(x, 2),
     "views": lambda x: x.permute(0, 2, 3, 1).reshape(5, 20)[1:, ::3].unsqueeze(0).expand(2, -1, -1).transpose(1, 2),
     "parts": lambda x: torch.cat([*x.chunk(2, 1), x.sin().split((1, 3), 1)[1], maps[None]], 1).roll(1, 2),

@@ -344,3 +344,12 @@ def test_a_triangle_in_float32_knows_small_eigenvalues(monkeypatch: pytest.Monke
     assert float((by_triangle / exact.square() - 1).abs().max()) < 0.02
     lost = torch.linalg.eigvalsh((rows @ rows.mT).double()).flip(0)
     assert float((lost / exact.square() - 1).abs().max()) > 0.1
+
+
+def test_columns_take_vectors_of_any_dtype() -> None:
+    """The axes of a metric are float64; a float32 network is not to leave its recording for them."""
+    G = geomlib.load_generator("shapes-dcgan")
+    operator = PullbackOperator(G, G.sample(1, seed=0)[0], MSE)
+    rows = torch.eye(G.latent_dim, dtype=torch.float64)[:3]
+    assert torch.equal(operator.columns(rows), operator.columns(rows.float()))
+    assert operator.linear.tape and operator.linear.route == "JVP"

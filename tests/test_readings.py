@@ -70,6 +70,10 @@ def test_an_edit_is_the_gradient_and_keeps_what_it_should() -> None:
     torch.testing.assert_close(found, (SLOPE / SLOPE.norm()).double(), rtol=1e-6, atol=1e-6)
     kept = edit_direction(G, read, "linear", latents=latents, keep=["gappy", "hue"])
     torch.testing.assert_close(kept, torch.tensor([1.0, 0.0, 0.0]).double(), rtol=1e-6, atol=1e-6)
+    # What is named twice, or has no gradient, takes nothing more away.
+    for keep in (["gappy", "gappy", "hue"], ["gappy", "hue", "still"]):
+        again = edit_direction(G, lambda x: {**read(x), "still": 0 * x[:, 0, 0]}, "linear", latents=latents, keep=keep)
+        torch.testing.assert_close(again, kept, rtol=1e-6, atol=1e-6)
     with pytest.raises(ValueError, match="no direction is left that moves linear and keeps linear"):
         edit_direction(G, read, "linear", latents=latents, keep=["linear"])
     with pytest.raises(ValueError, match="name, keep: expected one of 'linear', 'gappy', 'hue', got 'yaw'"):

@@ -69,3 +69,14 @@ def test_principal_axes_are_those_of_the_images_or_of_the_codes() -> None:
 def test_other_distances_leave_out_the_own_one() -> None:
     assert list(shares.other_distances(geomlib.load_distance("mse"))) == ["st-lpips-alex", "untrained trunk"]
     assert list(shares.other_distances(geomlib.load_distance("ssim"))) == ["st-lpips-alex", "mse", "untrained trunk"]
+
+
+def test_axes_that_are_no_basis_are_refused() -> None:
+    G = geomlib.Generator(lambda z: z, 4, output_range=None)
+    for basis, counts, words in (
+        (torch.eye(4)[:, :2], [3], r"expected shape \(4, m\), m from 3 to 4, got \(4, 2\)"),
+        (2 * torch.eye(4), [1], "expected orthonormal columns"),
+        (torch.eye(3), [1], r"expected shape \(4, m\)"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            shares.rest_effects(G, {"own": basis}, counts, columns, latents=G.sample(4, seed=0))

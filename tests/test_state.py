@@ -3,6 +3,7 @@
 import importlib
 import inspect
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
@@ -180,3 +181,22 @@ def test_the_default_dtype_follows_the_arguments() -> None:
         with pytest.raises(ZeroDivisionError):
             _state.isolated()(lambda: 1 / 0)()
         assert torch.get_default_dtype() == torch.float64
+
+
+def test_threads_come_one_after_the_other() -> None:
+    """Forward mode, the default dtype and the precision on a GPU belong to the process."""
+
+    def case(dtype: torch.dtype) -> tuple[geomlib.Generator, Tensor, geomlib.distances.Distance]:
+        G = made().to("cpu", dtype)
+        return G, G.sample(1, seed=0), geomlib.load_distance("mse", dtype=dtype)
+
+    def metric(number: int) -> Tensor:
+        return geomlib.metric_tensor(*cases[number % 2]).matrix
+
+    cases = [case(torch.float32), case(torch.float64)]
+    expected = [metric(0), metric(1)]
+    before = torch.get_default_dtype(), torch.backends.cudnn.allow_tf32
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(metric, range(60)))
+    assert all(torch.equal(one, expected[number % 2]) for number, one in enumerate(found))
+    assert before == (torch.get_default_dtype(), torch.backends.cudnn.allow_tf32)

@@ -134,6 +134,9 @@ def test_a_position_that_fails_is_recorded_and_the_rest_goes_on(
     assert not caplog.text
     run(tmp_path / "a.zarr", generator=generator, latents=z, retry_failed=True)
     assert "position 1" in caplog.text
+    store = Store(tmp_path / "a.zarr")
+    store.write(1, {"eigenvalues": [2.0, 1.0]})
+    assert store.reason(1) == "", "what is done has no reason"
 
 
 def test_bad_input_writes_nothing(tmp_path: Path) -> None:
@@ -295,3 +298,8 @@ def test_a_scheduler_of_the_command_line_is_not_left_behind(tmp_path: Path, monk
         arguments = ("sweep", "shapes-biggan", "--scheduler", "tcp://127.0.0.1:9", "--store", str(tmp_path / "a.zarr"))
         assert call(monkeypatch, *arguments) == 2
     assert dask.config.get("scheduler", None) is None, "who reads a store afterwards needs no cluster"
+
+
+def test_whole_numbers_of_numpy_are_as_good(tmp_path: Path) -> None:
+    found = run(tmp_path / "a.zarr", top=np.int64(1))
+    assert found["eigenvalues"].shape == (6, 1)

@@ -37,3 +37,8 @@ def test_networks_that_do_not_fit_or_are_not_here(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(FileNotFoundError, match=r"put https://\S+ at alexnet-\S+\.pth in the folder hub/checkpoints"):
         load_network("alexnet", None)
+
+
+def test_no_layers() -> None:
+    with pytest.raises(ValueError, match="answers: expected at least one layer"):
+        units_in_turn({}, 0)

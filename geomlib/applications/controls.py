@@ -29,7 +29,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from geomlib._arguments import checked
 from geomlib._checks import check_finite
 from geomlib._progress import Progress
-from geomlib._state import isolated, seeded
+from geomlib._state import isolated, seed_torch, seeded
 from geomlib.distances import Distance
 from geomlib.generators.architectures import stylegan, stylegan2, styles
 from geomlib.generators.architectures.pgan import ScaledLayer
@@ -151,7 +151,7 @@ def reinitialised(generator: Generator, seed: int) -> Generator:
     """
 
     def reset(network: nn.Module, random: torch.Generator) -> None:
-        torch.manual_seed(int(torch.randint(2**62, (), generator=random)))
+        seed_torch(int(torch.randint(2**62, (), generator=random)), generator.device)
         network.cpu()  # where a seed always gives the same numbers
         # Children first: a parent knows better what its child is for.
         for module in reversed(list(network.modules())):
@@ -189,7 +189,7 @@ def initialised_as_dcgan(generator: Generator, seed: int) -> Generator:
             if isinstance(module, _BatchNorm):
                 module.reset_running_stats()
         # Of the dropout while the statistics are taken; the caller forked torch's own state.
-        torch.manual_seed(int(torch.randint(2**62, (), generator=random)))
+        seed_torch(int(torch.randint(2**62, (), generator=random)), generator.device)
 
     return _calibrated(generator, "untrained, N(0, 0.02)", seed, reset)
 

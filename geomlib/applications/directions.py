@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from geomlib import homogeneity
 from geomlib._arguments import checked
-from geomlib._checks import as_count, check_choice, check_finite, shown
+from geomlib._checks import as_count, check_choice, check_finite, check_up_to, shown
 from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.distances import Distance
@@ -102,7 +102,7 @@ def sefa(generator: Generator, k: int) -> Directions:
         ValueError: no layer takes the latent, as in a function without weights, or `k` not in 1 to `n`.
     """
     n = generator.latent_dim
-    _check_count(k, n)
+    check_up_to("k", k, n)
     random = torch.Generator().manual_seed(0)
     latents = functional.normalize(torch.randn(_PROBES, n, generator=random)) * n**0.5
     with torch.no_grad(), _FirstWeights(latents) as watched:
@@ -155,7 +155,7 @@ def ganspace(
     Raises:
         ValueError: an unknown layer, fewer than two latents, or activations that do not vary.
     """
-    _check_count(k, generator.latent_dim)
+    check_up_to("k", k, generator.latent_dim)
     if len(latents) < 2:
         raise ValueError(f"latents: expected at least two, got {len(latents)}")
     if layer not in ("", "latent"):
@@ -200,7 +200,7 @@ def local_basis(generator: Generator, z: Tensor, layer: str, k: int) -> Directio
     Raises:
         ValueError: several latents, or `k` not in 1 to `n`; else as `layer_metrics`.
     """
-    _check_count(k, generator.latent_dim)
+    check_up_to("k", k, generator.latent_dim)
     if layer:
         metric = layer_metrics(generator, z, [layer])[layer]
     else:
@@ -225,12 +225,14 @@ def load_directions(
     The array is `(k, n)` or `(n, k)`, distinguished by `latent_dim`, or one axis `(n,)`; dimensions of size one do not
     count.  In W+, whose latents hold a style of `m` numbers for each of `layers`, it is also `(layers, m)`, one axis,
     or `(k, layers, m)`; an array `(m,)` or `(k, m)`, of W, then moves all layers alike.  `stored` ("rows" or "columns")
-    says which where both are `n`.  Of several arrays that fit, `key` names the one to take ("lat_comp" in files of
-    GANSpace, "smile.axis" inside of another dictionary).  The order is that of the file, `strengths` are the lengths.
+    says which where both sides are equal.  Of several arrays that fit, `key` names the one to take ("lat_comp" in files
+    of GANSpace, "smile.axis" inside of another dictionary).  The order is that of the file, `strengths` are the
+    lengths.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a file without such an array or with several, or an axis of length zero.
+        ValueError: a file without such an array or with several, an axis of length zero, or
+            a square array of which `stored` does not say what it holds.
         FloatingPointError: numbers that are not finite.
     """
     path, latent_dim, layers = Path(path), as_count("latent_dim", latent_dim), as_count("layers", layers)
@@ -241,7 +243,9 @@ def load_directions(
         raise ValueError(
             f"key: expected one of {', '.join(map(repr, held)) or 'none'} in {path.name}, got {shown(key)}"
         )
-    fitting = {name: one for name, value in arrays.items() if (one := _as_axes(value, latent_dim, layers)) is not None}
+    fitting = {
+        name: one for name, value in arrays.items() if (one := _as_axes(value, latent_dim, layers, stored)) is not None
+    }
     if len(fitting) != 1:
         shapes = ", ".join(f"{name!r} {tuple(value.shape)}" for name, value in arrays.items()) or "nothing"
         raise ValueError(
@@ -250,9 +254,10 @@ def load_directions(
         )
     [(name, axes)] = fitting.items()
     axes = axes.double()
-    if axes.shape == (latent_dim, latent_dim) and not stored:
+    sides = {*arrays[name].shape} if arrays[name].ndim == 2 and arrays[name].numel() != latent_dim else {0, 1}
+    if len(sides) == 1 and not stored:
         raise ValueError(f"stored: expected 'rows' or 'columns': {name!r} in {path.name} is square")
-    if stored == "rows" or len(axes) != latent_dim:
+    if len(axes) != latent_dim or (stored == "rows" and axes.shape == (latent_dim, latent_dim)):
         axes = axes.mT
     check_finite(f"axes of {path.name}", axes)
     lengths = axes.norm(dim=0)
@@ -261,7 +266,7 @@ def load_directions(
     return Directions(path.stem, axes / lengths, lengths, 0)
 
 
-def _as_axes(value: Tensor, n: int, layers: int) -> Tensor | None:
+def _as_axes(value: Tensor, n: int, layers: int, stored: str) -> Tensor | None:
     """An array as axes `(n, k)` or `(k, n)`; None where it can hold none."""
     if value.ndim == 1 and len(value) == n:
         return value[:, None]
@@ -272,8 +277,10 @@ def _as_axes(value: Tensor, n: int, layers: int) -> Tensor | None:
     if value.ndim == 3 and value.shape[1:].numel() == n:
         return value.flatten(1)
     if layers > 1 and value.ndim <= 2 and n // layers in value.shape and n % layers == 0:
-        rows = value[None] if value.ndim == 1 else value if value.shape[1] == n // layers else value.mT
-        return rows.repeat(1, layers)
+        if value.ndim == 1:
+            return value.repeat(layers)[:, None]
+        columns = value.shape[1] != n // layers or (len(value) == n // layers and stored == "columns")
+        return (value.mT if columns else value).repeat(1, layers)
     return None
 
 
@@ -336,8 +343,3 @@ def energy_rank(metric: Metric, axes: Tensor, share: float) -> Tensor:
         )
     energy = (metric.eigenvectors.mT @ functional.normalize(axes.double(), dim=0)).square().cumsum(0)
     return 1 + (energy < share * (1 - 1e-9)).sum(0)
-
-
-def _check_count(k: int, n: int) -> None:
-    if not 1 <= k <= n:
-        raise ValueError(f"k: expected an integer from 1 to {n}, got {k}")

@@ -75,7 +75,7 @@ class Driven:
     @isolated()
     def random_answers(self, units: Sequence[Unit]) -> Tensor:
         """What each unit answers to the pool: `(R, B)`, float64 on the CPU."""
-        return torch.stack([self.answers[layer][:, index] for layer, index in units]).double().cpu()
+        return torch.stack([self.answers[layer][:, index] for layer, index in units]).cpu().double()
 
 
 def _where_it_is(latents: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ def drive(
         ValueError: as `search.activations`.
     """
     answers = activations(generator, network, pool, layers, batch)
-    latents = pool.detach().double().cpu()
+    latents = pool.detach().cpu().double()
     centre = latents.mean(0)
     length = (latents - centre).square().sum(1).mean().sqrt()
     return Driven(generator, network, units_in_turn(answers, seed), answers, centre, length, batch)
@@ -109,7 +109,7 @@ def as_shares(scores: Tensor, random: Tensor, known: Tensor, calls: int) -> Tens
     """
     zero, one = random.mean(1), torch.maximum(known, random[:, :calls].amax(1))
     shape = (-1, *[1] * (scores.ndim - 1))
-    shares: Tensor = (scores.double().cpu() - zero.view(shape)) / (one - zero).view(shape)
+    shares: Tensor = (scores.cpu().double() - zero.view(shape)) / (one - zero).view(shape)
     return shares
 
 

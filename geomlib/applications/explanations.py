@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from geomlib._progress import Progress
+from geomlib._state import seeded
 from geomlib.homogeneity import agreement, check_orthonormal, consistency, off_diagonal, random_frame
 from geomlib.metric import Metric, average
 
@@ -106,7 +107,7 @@ def block_curve(
     axes, n, count = average(metrics).eigenvectors, metrics.matrix.shape[-1], len(metrics.matrix)
     sampled = latents is not None and latents < count
     boundaries = tuple(2**power for power in range(n.bit_length()) if 2**power < n)
-    random = torch.Generator().manual_seed(seed)
+    random = seeded(seed)
     linear, log = (torch.zeros(len(boundaries) + 1, draws, dtype=torch.float64) for _ in range(2))
     for kept in range(len(boundaries) + 1):
         ends = [0, *boundaries[:kept], n]

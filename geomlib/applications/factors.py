@@ -39,7 +39,7 @@ from geomlib._checks import as_count, check_finite, shown
 from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.generators.interface import Generator
-from geomlib.homogeneity import bootstrap_interval, check_orthonormal
+from geomlib.homogeneity import bootstrap_interval, check_bases
 from geomlib.worlds.quality import confident
 from geomlib.worlds.reader import Readings
 from geomlib.worlds.shapes import networks as shapes
@@ -140,18 +140,9 @@ def factor_shares(
             fewer than two pairs.
     """
     resamples = as_count("resamples", resamples)
-    if not axes or not len(counts) or min(counts) < 0 or pairs < 2:
-        raise ValueError(
-            f"axes, counts, pairs: expected at least one, one of 0 or more, and two, got {list(axes)}, {list(counts)} "
-            f"and {pairs}"
-        )
-    for name, basis in axes.items():
-        n = generator.latent_dim
-        if basis.ndim != 2 or len(basis) != n or not max(counts) <= basis.shape[1] <= n:
-            raise ValueError(
-                f"axes {name!r}: expected shape ({n}, m), m from {max(counts)} to {n}, got {tuple(basis.shape)}"
-            )
-        check_orthonormal(f"axes {name!r}", basis)
+    check_bases(axes, counts, generator.latent_dim)
+    if pairs < 2:
+        raise ValueError(f"pairs: expected at least two, got {pairs}")
     z, other = _pairs(generator, pairs, seed, latents)
 
     def see(latents: Tensor) -> tuple[dict[str, Tensor], float]:

@@ -117,11 +117,11 @@ def great_circle(a: Tensor, b: Tensor, points: int) -> Tensor:
         ValueError: a norm is zero, or the two are opposite, which leaves the circle open.
     """
     _check_points(points)
-    norms = torch.stack([a.norm(), b.norm()]).double().cpu()
+    norms = torch.stack([a.norm(), b.norm()]).cpu().double()
     check_finite("norms of a and b", norms)
     if not norms.min() > 0:
         raise ValueError("a, b: expected latents that are not zero, got one that is")
-    first, second = a.double().cpu() / norms[0], b.double().cpu() / norms[1]
+    first, second = a.cpu().double() / norms[0], b.cpu().double() / norms[1]
     if float((first + second).norm()) < 1e-6:
         raise ValueError("a, b: expected latents that are not opposite, got a and a negative multiple of it")
     angle = 2 * torch.atan2((first - second).norm(), (first + second).norm())
@@ -211,8 +211,11 @@ def geodesic(
             "points, iterations, damping: expected at least 3, at least 1 and a positive number, got "
             f"{points}, {iterations} and {damping}"
         )
-    if metric is not None and metric.eigenvectors.ndim != 2:
-        raise ValueError(f"metric: expected that of one latent or an average, got {tuple(metric.eigenvectors.shape)}")
+    if metric is not None and (metric.eigenvectors.ndim != 2 or len(metric.eigenvectors) != len(a)):
+        raise ValueError(
+            f"metric: expected that of one latent or an average, with eigenvectors ({len(a)}, k), got "
+            f"{tuple(metric.eigenvectors.shape)}"
+        )
     if torch.equal(a, b.to(a)):
         raise ValueError("a, b: expected two different latents, got equal ones")
     from scipy.optimize import OptimizeResult, minimize

@@ -181,7 +181,9 @@ def edit_direction(generator: Generator, read: Read, name: str, *, latents: Tens
             total += gradient.nan_to_num(0.0).sum(0).cpu().double()
     wanted = totals[name]
     if keep:
-        others = torch.linalg.qr(torch.stack([totals[one] for one in keep], 1)).Q
+        gradients = torch.stack([totals[one] for one in keep], 1)
+        spans, sizes, _ = torch.linalg.svd(gradients, full_matrices=False)
+        others = spans[:, sizes > 1e-9 * sizes[0]]  # some may be alike, or zero
         wanted = wanted - others @ (others.T @ wanted)
     if not wanted.norm() > 1e-9 * totals[name].norm():
         raise ValueError(f"name: no direction is left that moves {name} and keeps {', '.join(keep) or 'nothing'}")

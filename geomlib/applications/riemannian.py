@@ -216,7 +216,7 @@ def curvature(
     bends = _second_derivatives(generator, z, directions, distance, step)
     inside = gram(bends.to(rows.device), rows) @ _frame(metric, _rank(metric))
 
-    moved, along = (part.unflatten(0, (3, -1)).double().cpu() for part in (bends, inside))
+    moved, along = (part.unflatten(0, (3, -1)).cpu().double() for part in (bends, inside))
     # Inner products of the normal parts of B(w, w) for w = a, b and c = a + b.
     products = torch.einsum("ikm,jkm->ijk", moved, moved) - torch.einsum("ikm,jkm->ijk", along, along)
     (aa, ab, ac), (_, bb, bc), (_, _, cc) = products

@@ -9,6 +9,7 @@ from geomlib._state import isolated
 from geomlib.applications.factors import Reading, completeness, disentanglement, gap, principal_axes
 from geomlib.distances import Distance, load_distance
 from geomlib.generators.interface import Generator
+from geomlib.homogeneity import check_bases
 from geomlib.spectrum import participation_ratio
 
 _BATCH = 250
@@ -31,7 +32,7 @@ def vary_alike(latents: Tensor) -> bool:
     must exceed 0.8 of that.
     """
     count, n = latents.shape
-    variances = torch.linalg.eigvalsh(latents.double().cpu().T.cov())
+    variances = torch.linalg.eigvalsh(latents.cpu().double().T.cov())
     return bool(participation_ratio(variances) / n > 0.8 / (1 + n / count))
 
 
@@ -44,7 +45,7 @@ def principal(generator: Generator, latents: Tensor) -> tuple[str, Tensor]:
     """
     if vary_alike(latents):
         return "images", principal_axes(generator, latents)
-    return "codes", torch.linalg.eigh(latents.double().cpu().T.cov()).eigenvectors.flip(1)
+    return "codes", torch.linalg.eigh(latents.cpu().double().T.cov()).eigenvectors.flip(1)
 
 
 def other_distances(own: Distance, device: str | torch.device = "cpu") -> dict[str, Distance]:
@@ -83,8 +84,9 @@ def rest_effects(
         progress: called with `(done, total)` after each set of axes.
 
     Raises:
-        ValueError: an odd number of latents.
+        ValueError: an odd number of latents, or axes and counts as in `factor_shares`.
     """
+    check_bases(axes, counts, generator.latent_dim)
 
     @torch.no_grad()
     def codes(batch: Tensor) -> list[Tensor]:

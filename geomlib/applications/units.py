@@ -71,7 +71,12 @@ def units_in_turn(answers: Mapping[str, Tensor], seed: int) -> list[tuple[str, i
 
     `answers` `(B, units)` of each layer are those to images of the generator (`search.activations`); units that hardly
     answer differently to them are left out.
+
+    Raises:
+        ValueError: no layers.
     """
+    if not answers:
+        raise ValueError("answers: expected at least one layer")
     random = seeded(seed)
     layers = []
     for layer, answer in answers.items():

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from geomlib._files import METRICS, name_beside, sha256
+from geomlib._files import METRICS, name_beside, put_in_place, sha256
 from geomlib.book import notebook, provenance
 from geomlib.book.kernels import Kernels, Process
 from geomlib.book.plan import Plan
@@ -90,11 +90,7 @@ def _staging(final: Path) -> Iterator[Path]:
     staging.mkdir()
     try:
         yield staging
-        earlier = staging.with_name(staging.name + "-earlier")
-        if final.exists():
-            final.rename(earlier)
-        staging.rename(final)
-        shutil.rmtree(earlier, ignore_errors=True)
+        put_in_place(staging, final)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -24,7 +24,7 @@ def source_files(generator: str, weights: str = "", distance: str = "") -> dict[
     """
     from geomlib.generators import source_files as sources
 
-    files = [*sources(generator, weights), *sources(distance, "", "distance"), *PACKAGE.glob("weights/[!.]*")]
+    files = [*sources(generator, weights), *sources(distance), *PACKAGE.glob("weights/[!.]*")]
     for path in files:
         if not path.is_file():
             raise FileNotFoundError(f"no such file: {path}")

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from geomlib._files import sha256
+from geomlib._files import put_in_place, sha256
 from geomlib.book import notebook, provenance
 from geomlib.book.process import Say, StoppedError, attend
 
@@ -68,9 +68,7 @@ def render(place: Path, banner: str = "", *, strict: bool = True, stop: threadin
             raise BookError("the book was not built; the earlier one, if any, is as it was\n" + "\n".join(errors))
         pack(built)
         _record(place).unlink(missing_ok=True)
-        if place.exists():
-            place.rename(Path(staging) / "earlier")
-        built.rename(place)
+        put_in_place(built, place)
     if strict:
         _record(place).write_text(fingerprint, encoding="utf-8")
 

@@ -16,7 +16,7 @@ import torch
 from geomlib._arguments import checked
 from geomlib._checks import as_count
 from geomlib._progress import Progress
-from geomlib._state import isolated
+from geomlib._state import isolated, seed_torch
 from geomlib.check import derivative as derivatives
 from geomlib.check import output as trials
 from geomlib.check.errors import blame, one_line
@@ -142,7 +142,7 @@ def check_generator(
     devices = [generator.device] if generator.device.type == "cuda" else []
     # A layer that draws from the global random numbers must neither disturb the caller's nor depend on them.
     with torch.random.fork_rng(devices), torch.enable_grad(), _without_warnings():
-        torch.manual_seed(seed)
+        seed_torch(seed, generator.device)
         for name, (check, needs) in TRIALS.items():
             missing = [need for need in needs if need in stopped]
             try:

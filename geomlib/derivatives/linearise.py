@@ -226,6 +226,12 @@ def _convolution(operation: Operation, values: list[Any]) -> dict[int, Tangent]:
     return _bilinear(operation, values)
 
 
+def _padded(operation: Operation, values: list[Any]) -> dict[int, Tangent]:
+    if len(operation.plain) > 2:
+        operation.plain[2] = 0  # what it is filled with does not move
+    return _linear(operation, values)
+
+
 def _general(operation: Operation, values: list[Any]) -> dict[int, Tangent]:
     """By PyTorch's own JVP, at each replay."""
     run, moving, operands = operation.run, operation.moving, operation.rounded()
@@ -266,10 +272,11 @@ _RULES: dict[Any, Rule] = {
     **dict.fromkeys(_kinds("bmm dot mm mv"), _bilinear),
     **dict.fromkeys(_kinds("addmm baddbmm"), _affine),
     **dict.fromkeys(_kinds("convolution"), _convolution),
+    **dict.fromkeys(_kinds("constant_pad_nd"), _padded),
     **dict.fromkeys(
         _kinds(
             "_adaptive_avg_pool2d _fft_c2c _fft_c2r _fft_r2c _upsample_bicubic2d_aa _upsample_bilinear2d_aa avg_pool1d "
-            "avg_pool2d cat constant_pad_nd cumsum flip gather index index_select mean pixel_shuffle reflection_pad1d "
+            "avg_pool2d cat cumsum flip gather index index_select mean pixel_shuffle reflection_pad1d "
             "reflection_pad2d repeat replication_pad1d replication_pad2d roll stack sum "
             "upsample_bicubic2d upsample_bilinear2d upsample_linear1d upsample_nearest1d upsample_nearest2d"
         ),

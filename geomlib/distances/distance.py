@@ -46,8 +46,11 @@ class Distance:
         """Squared distance of each pair, `(B,)`; either batch may hold one image, which is compared with each.
 
         Raises:
-            ValueError: the shapes of one image differ, or features or values are not of the shape above.
+            ValueError: the numbers of images or the shapes of one image differ, or features or values are not of the
+                shape above.
         """
+        if len(x) != len(y) and 1 not in (len(x), len(y)):
+            raise ValueError(f"y: expected {len(x)} images as in x, or one, got {len(y)}")
         if x.shape[1:] != y.shape[1:]:
             raise ValueError(f"y: expected images of shape {tuple(x.shape[1:])} as x, got {tuple(y.shape[1:])}")
         if self.features is not None:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from geomlib._checks import check_place
 from geomlib.distances.distance import Distance
 
 _WINDOW, _SIGMA = 11, 1.5  # pixels
@@ -39,6 +40,7 @@ def ssim(device: str | torch.device, dtype: torch.dtype, data_range: float = 1.0
             raise ValueError(
                 f"x: expected images (B, C, H, W) of at least {_WINDOW} pixels a side, got {tuple(x.shape)}"
             )
+        check_place("distance", x, window)
         difference = x - y
         terms = torch.cat([x, y, x.square() + y.square(), difference, difference.square()], 1)
         mean_x, mean_y, power, mean_difference, power_difference = local_mean(terms).chunk(5, 1)

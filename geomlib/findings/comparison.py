@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from geomlib import figures
-from geomlib._files import name_beside
+from geomlib._files import name_beside, put_in_place
 from geomlib._progress import Progress
 from geomlib.applications.kinds import kinds_of_control
 from geomlib.distances import Distance
@@ -146,15 +146,12 @@ def write(folder: Path, part: Mapping[str, Any], record: Mapping[str, Any]) -> l
         OSError: the folder cannot be written.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    made, earlier = name_beside(folder), name_beside(folder)
+    made = name_beside(folder)
     try:
         _write(made, part, record)
-        if folder.exists():
-            folder.rename(earlier)
-        made.rename(folder)
+        put_in_place(made, folder)
     finally:
-        for left in (made, earlier):
-            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(made, ignore_errors=True)
     return [folder / name for name in ("comparison.png", COMPARED, "summary.json")]
 
 

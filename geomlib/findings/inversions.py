@@ -66,7 +66,7 @@ class InversionSettings:
         stages: in two stages (BasinCMA), else by Adam alone.
         targets: generated images that are inverted.
         tuning: how many others learning rates are chosen on.
-        starts: of each target, of whose results the nearest counts.
+        starts: of each target, of whose results the nearest counts; two stages begin at the first.
         steps: of Adam from each start; a step is three calls.
         runs: seeds; each has starts and random axes of its own.
         positions: latents whose metrics are averaged.
@@ -158,6 +158,7 @@ class Inversions:
         `rates` are in standard deviations of the latents, by their option.
         """
         settings, budget = self.settings, budget or self.budget(arm)
+        starts = self.starts(len(images), run) if starts is None else starts
         arm = "standard" if arm == LONGER else arm
         spread = self.spread
         options: dict[str, Any] = {name: rate * spread for name, rate in rates.items()}
@@ -171,7 +172,7 @@ class Inversions:
             budget=budget,
             seed=settings.seed + run,
             metric=self.axes(arm, run),
-            start=self.starts(len(images), run) if starts is None else starts,
+            start=starts[:, :1] if settings.stages else starts,
             progress=progress,
             **options,
         )
@@ -235,7 +236,7 @@ def judges(distance: Distance, device: str | torch.device = "cpu") -> dict[str, 
 def judged_by(judge: Judge, generator: Generator, latents: Tensor, images: Tensor) -> Tensor:
     """What a judge says of the images of `latents` `(T, n)` beside their targets: `(T,)`, float64 on the CPU."""
     parts = zip(latents.split(_BATCH), images.split(_BATCH), strict=True)
-    return torch.cat([judge(generator(some), targets) for some, targets in parts]).double().cpu()
+    return torch.cat([judge(generator(some), targets) for some, targets in parts]).cpu().double()
 
 
 def judgement(values: Mapping[str, Tensor], claim: str, against: Mapping[str, tuple[str, ...]]) -> Judgement:

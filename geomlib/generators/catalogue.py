@@ -86,7 +86,7 @@ def _factory(value: Any, spec: str, what: str) -> Callable[..., Any]:
 
 
 @checked()
-def source_files(spec: str, weights: str = "", what: str = "generator") -> list[Path]:
+def source_files(spec: str, weights: str = "") -> list[Path]:
     """The files that a generator or distance is made from, besides geomlib's own modules and installed packages.
 
     Of a factory those are its module and all that it imports; the weights that it reads itself are not known here.

@@ -65,7 +65,7 @@ def _reason(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:200]
 
 
-def locate(path: Path, content: object, keys: tuple[str, ...]) -> tuple[str, object]:
+def locate(content: object, keys: tuple[str, ...]) -> tuple[str, object]:
     """What lies at the first of `keys` that is there, with the key; else the one state dict or module, or all.
 
     One key alone has to be there, unless the file is a plain state dict.
@@ -89,7 +89,7 @@ def select(path: Path, content: object, keys: tuple[str, ...]) -> dict[str, Tens
     Raises:
         ValueError: there is none, or it holds something else than tensors and plain values.
     """
-    key, inner = locate(path, content, keys)
+    key, inner = locate(content, keys)
     inner = as_tensor(inner)
     if isinstance(inner, Tensor) and key:
         inner = {key.rpartition(".")[2]: inner}

@@ -67,7 +67,7 @@ def load_network(
     content = read_content(path)
     wanted = keys or GENERATOR_KEYS
     state = state_of(path, content, wanted)
-    place, value = locate(path, content.value, wanted)
+    place, value = locate(content.value, wanted)
     hints = _hints(value) if is_module(value) else {}
     known = _FAMILY.get(architecture, ()) if architecture else FOUND
     found = architecture
@@ -127,7 +127,7 @@ def fitted(
         load_state(network, state, name)
         return network
     try:
-        network = build(architecture, **{**_kept(architecture, config), **read, **(hints or {})})
+        network = build(architecture, **{**_kept(config), **read, **(hints or {})})
     except ValueError as error:
         raise ValueError(f"weights: {name} is no {architecture} that can be rebuilt ({error})") from None
     if config is not None and _fitting(build(architecture, **config), inner) > _fitting(network, inner):
@@ -139,7 +139,7 @@ def fitted(
     return network
 
 
-def _kept(architecture: str, config: Mapping[str, Any] | None) -> dict[str, Any]:
+def _kept(config: Mapping[str, Any] | None) -> dict[str, Any]:
     """What of a configuration no shape tells."""
     return {key: value for key, value in (config or {}).items() if key in ("labels", "latent_dim", "base_size")}
 

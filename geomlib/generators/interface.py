@@ -139,8 +139,10 @@ class Generator:
         They are the first of every larger `count`.
 
         Raises:
-            ValueError: a sampler that does not give what it is asked for, or gives the same again.
+            ValueError: a negative count, or a sampler that does not give what it is asked for, or gives the same again.
         """
+        if count < 0:
+            raise ValueError(f"count: expected 0 or more, got {count}")
         random, sampler = seeded(seed), f"sampler of {self.name}"
         parts: list[Tensor] = []
         for _ in range(max(1, -(-count // TOGETHER))):

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from geomlib._files import name_beside
+from geomlib._files import name_beside, put_in_place
 from geomlib.distances import load_distance
 from geomlib.generators import Generator, card, load_generator
 from geomlib.generators.latents import latents_for
@@ -60,8 +60,7 @@ def make(
                 stills.draw(generator, codes[0], axes[0], staging)
             listed.append(told | {"file": file, "bytes": len(text)})
         (staging / LIST).write_text(f"// {seal}\n{list_script(listed)}", encoding="utf-8", newline="\n")
-        shutil.rmtree(place, ignore_errors=True)
-        staging.rename(place)
+        put_in_place(staging, place)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -90,7 +90,7 @@ class Operator(ABC):
     @isolated()
     def to_dense(self) -> Tensor:
         """The matrix `(n, n)`, float64 on the CPU, as computed: symmetric up to rounding."""
-        return self._products(torch.eye(len(self.z), device=self.device, dtype=self.dtype)).mT.double().cpu()
+        return self._products(torch.eye(len(self.z), device=self.device, dtype=self.dtype)).mT.cpu().double()
 
     def as_linear_operator(self) -> "LinearOperator":
         """A `scipy.sparse.linalg.LinearOperator` in float64, for ARPACK and the like."""

@@ -167,7 +167,7 @@ class PullbackOperator(Operator):
     @isolated(shapes={"rows": "k n"})
     def columns(self, rows: Tensor) -> Tensor:
         """`J v` of each row `v` `(k, n)`, `(k, m)`, written in place so that nothing is held twice."""
-        parts = rows.split(self.tiling.tile)
+        parts = rows.to(self.device, self.dtype).split(self.tiling.tile)
         first = self._jvp(parts[0])
         result = first.new_empty(len(rows), first.shape[1])
         result[: len(first)] = first

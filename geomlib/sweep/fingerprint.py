@@ -34,10 +34,10 @@ def fingerprint(generator: Generator, distance: Distance, **settings: Any) -> di
     return {
         "generator": _text(origin, generator.name) + (f", {generator.name}" if generator.control_of else ""),
         "space": generator.space,
-        "generator source": _sources(origin, "generator"),
+        "generator source": _sources(origin),
         "weights": generator.weights_hash,
         "distance": _text(distance.spec, distance.name),
-        "distance source": _sources(distance.spec, "distance"),
+        "distance source": _sources(distance.spec),
         "behaviour": behaviour(generator, distance),
         **{name: str(value) for name, value in settings.items()},
         "dtype": str(generator.dtype).removeprefix("torch."),
@@ -57,7 +57,7 @@ def behaviour(generator: Generator, distance: Distance | None = None) -> str:
     if not generator.deterministic:
         return "random"
     first, second = (generator(latent[None]) for latent in generator.sample(2, seed=0))
-    both = torch.cat([first, second]).flatten().double().cpu()
+    both = torch.cat([first, second]).flatten().cpu().double()
     weights = torch.randn(len(both), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     seen = [both @ weights / len(both) ** 0.5, both.norm() / len(both) ** 0.5]
     seen += [] if distance is None else [distance(first, second).double().sum()]
@@ -91,11 +91,11 @@ def _text(spec: Mapping[str, Any] | None, name: str) -> str:
     return json.dumps(spec, sort_keys=True, default=str) if spec else f"made by hand: {name}"
 
 
-def _sources(spec: Mapping[str, Any] | None, what: str) -> str:
+def _sources(spec: Mapping[str, Any] | None) -> str:
     """Hashes of the files with a user's code; weights have a field of their own."""
     if not spec:
         return ""
-    files = [path for path in source_files(str(spec["source"]), "", what) if path.suffix == ".py"]
+    files = [path for path in source_files(str(spec["source"])) if path.suffix == ".py"]
     return " ".join(map(sha256, files))
 
 

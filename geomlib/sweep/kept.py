@@ -18,14 +18,13 @@ from geomlib._files import METRICS
 from geomlib._progress import Count, Progress
 from geomlib.distances import Distance
 from geomlib.generators import Generator
-from geomlib.metric import Metric, metric_tensor
+from geomlib.metric import PARTS, Metric, metric_tensor
 from geomlib.sweep.fingerprint import Fingerprint, latents_hash
 from geomlib.sweep.task import Task, rests_on
 
 if TYPE_CHECKING:
     from geomlib.sweep.store import Layout
 
-_PARTS = ("matrix", "eigenvalues", "eigenvectors", "noise_floor")
 _TASK = Task(None, "pullback", None, None, "full")
 
 
@@ -83,9 +82,7 @@ def metrics(
             except (FloatingPointError, ValueError) as error:
                 raise type(error)(str(error).replace("at position 0", f"at position {position}")) from error
             count.one_more()
-    parts = {
-        name: torch.from_numpy(np.stack([values[index][name] for index in range(len(latents))])) for name in _PARTS
-    }
+    parts = {name: torch.from_numpy(np.stack([values[index][name] for index in range(len(latents))])) for name in PARTS}
     settings = {key: basis[key] for key in ("method", "precision", "dtype", "device")}
     return Metric(**parts, settings=settings | {"tile": str(int(values[0]["tile"]))})
 

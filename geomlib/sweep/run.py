@@ -98,7 +98,7 @@ def run(
         raise ValueError("client: workers build generator and distance from their specs; load both by name or factory")
     if top is not None:
         as_index("top", top, generator.latent_dim + 1)
-        as_count("top", top)
+        top = as_count("top", top)
     pairs = generator.latent_dim if top is None else top
     layout = Layout(len(latents), generator.latent_dim, pairs, top is not None, matrix)
     task = Task(top, method, tile, memory, precision)

@@ -161,6 +161,8 @@ class Store:
         """Fill a position that is done."""
         for name, value in values.items():
             self.array(name)[position] = np.asarray(value)
+        if self.state(position) is State.FAILED:
+            self.array("reason")[position] = np.zeros(REASON_BYTES, np.uint8)
         self._set(position, State.DONE)
 
     def fail(self, position: int, reason: str, seconds: float) -> None:

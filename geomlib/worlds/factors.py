@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from geomlib._state import seeded
+
 
 @dataclass(frozen=True)
 class Factor:
@@ -19,7 +21,7 @@ class Factor:
 
 def sample_uniform(factors: Sequence[Factor], count: int, seed: int) -> Tensor:
     """Independent uniform factors `(count, F)`, float32; the first is a kind, an integer from 0 to its `high`."""
-    uniform = torch.rand(count, len(factors), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    uniform = torch.rand(count, len(factors), generator=seeded(seed), dtype=torch.float64)
     low, high = torch.tensor([(factor.low, factor.high) for factor in factors], dtype=torch.float64).T
     values: Tensor = low + uniform * (high - low)
     values[:, 0] = (uniform[:, 0] * (factors[0].high + 1)).floor()

@@ -15,8 +15,7 @@ def cma_es(
     """CMA-ES from the best of the latents `start` `(T, R, n)`, with the usual population, to the end of the budget."""
     if not problem.affords(start.shape[1]):
         return
-    values = problem.values(start)
-    best = start[torch.arange(len(start)), values.argmin(1)]
+    best = _nearest(problem, start)
     evolution = _evolution(coordinates.coordinates(best.double()), sigma, seed, population or 0)
     while problem.affords(evolution.population):
         points = evolution.ask()
@@ -38,12 +37,15 @@ def basin_cma(
 ) -> None:
     """BasinCMA (Huh et al. 2020): CMA-ES searches for a start, Adam refines each candidate and the finalists.
 
-    Half of the budget searches, the other half refines the best `finalists` of all refined candidates.  CMA-ES works on
-    latents, Adam in `coordinates`; a refined candidate goes back to CMA-ES as a latent.  `final_rate` is the rate of
-    the second half, by default `learning_rate`.  `rebuilt` are other coordinates by which that latent is computed, the
-    fault of the published script.
+    CMA-ES begins at the best of the latents `start` `(T, R, n)`.  Half of the budget searches, the other half refines
+    the best `finalists` of all refined candidates.  CMA-ES works on latents, Adam in `coordinates`; a refined candidate
+    goes back to CMA-ES as a latent.  `final_rate` is the rate of the second half, by default `learning_rate`.
+    `rebuilt` are other coordinates by which that latent is computed, the fault of the published script.
     """
-    evolution = _evolution(start[:, 0].double(), sigma, seed, population)
+    if not problem.affords(start.shape[1]):
+        return
+    first = start[:, 0] if start.shape[1] == 1 else _nearest(problem, start)
+    evolution = _evolution(first.double(), sigma, seed, population)
     whole, problem.budget = problem.budget, problem.budget // 2
     pool, scores = start[:, :0].double(), torch.zeros(len(start), 0).double()
     while problem.affords(population * inner_steps, population * inner_steps):
@@ -55,9 +57,14 @@ def basin_cma(
     problem.budget = whole
     if not pool.shape[1]:
         return
-    first = scores.argsort(dim=1)[:, :finalists]
-    best = pool.gather(1, first[..., None].expand(-1, -1, pool.shape[2]))
+    lowest = scores.argsort(dim=1)[:, :finalists]
+    best = pool.gather(1, lowest[..., None].expand(-1, -1, pool.shape[2]))
     adam(problem, coordinates, best, learning_rate if final_rate is None else final_rate)
+
+
+def _nearest(problem: Problem, start: Tensor) -> Tensor:
+    """The best of each target's latents `(T, R, n)`: `(T, n)`."""
+    return start[torch.arange(len(start)), problem.values(start).argmin(1)]
 
 
 def _evolution(starts: Tensor, sigma: float, seed: int, population: int) -> Evolution:

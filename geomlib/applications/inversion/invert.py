@@ -1,13 +1,14 @@
 """The verb: invert images by any of the methods, at a stated cost."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsFloat
 
 import torch
 from torch import Tensor
 
-from geomlib._checks import check_choice, check_finite
+from geomlib._checks import as_count, check_choice, check_finite, shown
 from geomlib._progress import Progress
 from geomlib._state import isolated
 from geomlib.applications.coordinates import eigen, standard
@@ -45,6 +46,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "basincma-eigen": _BASIN,
     "basincma-faulty": _BASIN,
 }
+_COUNTS = ("axes", "population", "inner_steps", "finalists")
 _WITHOUT_METRIC = ("adam", "bfgs", "cma", "basincma")
 
 
@@ -105,13 +107,14 @@ def invert(
     Source: Wang & Ponce 2021, Figure 5; the methods that step by the metric are not in the paper.
 
     Raises:
-        ValueError: an image of another shape or range, an unknown method or option, a budget below one step, or a
-            distance without features where `levenberg-marquardt` needs them.
+        ValueError: an image of another shape or range, an unknown method or option, a value that it cannot have, a
+            budget below one step, or a distance without features where `levenberg-marquardt` needs them.
         FloatingPointError: what is not finite.
     """
     check_choice("method", method, METHODS)
     for name in options:
         check_choice(f"option of {method}", name, METHODS[method])
+    options = {name: _checked(name, value, METHODS[method][name]) for name, value in options.items()}
     if method == "levenberg-marquardt" and distance.features is None:
         raise ValueError(f"distance: levenberg-marquardt needs features, which {distance.name} has not")
     targets = _targets(generator, image)
@@ -164,6 +167,20 @@ def _run(
             basin_cma(problem, plain, start, seed=seed, rebuilt=turned, **options)
 
 
+def _checked(name: str, value: Any, default: Any) -> Any:
+    """The value of an option: None where that is the default, a count, or a positive number."""
+    if (value is None and default is None) or name == "betas":
+        return value
+    if name in _COUNTS:
+        value = as_count(name, value)
+        if name == "population" and value < 2:
+            raise ValueError(f"population: expected at least 2, got {value}")
+        return value
+    if isinstance(value, bool) or not isinstance(value, SupportsFloat) or not 0 < float(value) < math.inf:
+        raise ValueError(f"{name}: expected a positive number, got {shown(value)}")
+    return value
+
+
 def _targets(generator: Generator, image: Tensor) -> Tensor:
     """Targets `(T, *image_shape)`, on the generator's device."""
     shape = tuple(generator.image_shape)
@@ -184,7 +201,8 @@ def _starts(generator: Generator, start: Tensor | None, count: int, restarts: in
     n = generator.latent_dim
     if start is None:
         start = generator.sample(count * restarts, seed + _START_SEED).view(count, restarts, n)
-    if start.ndim not in (1, 2, 3) or start.shape[-1] != n or (start.ndim == 3 and len(start) != count):
+    fits = start.ndim in (1, 2, 3) and start.shape[-1] == n and start.numel()
+    if not fits or (start.ndim == 3 and len(start) != count):
         raise ValueError(f"start: expected shape ({n},), (R, {n}) or ({count}, R, {n}), got {tuple(start.shape)}")
     start = start[None] if start.ndim == 1 else start
-    return start.expand(count, *start.shape[-2:]).detach().double().cpu()
+    return start.expand(count, *start.shape[-2:]).detach().cpu().double()

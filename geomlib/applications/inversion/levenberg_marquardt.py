@@ -7,6 +7,8 @@ from geomlib.applications.coordinates import Coordinates
 from geomlib.applications.inversion.gradient import Damping, solve
 from geomlib.applications.inversion.problem import Problem
 
+_WIDEN = 5  # steps after which twice as many axes take part
+
 
 def levenberg_marquardt(
     problem: Problem,
@@ -15,13 +17,12 @@ def levenberg_marquardt(
     damping: float,
     curvature: float,
     axes: int,
-    widen: int = 5,
 ) -> None:
     """Levenberg and Marquardt from latents `start` `(T, R, n)`: `(JᵀJ + μ D) δ = −Jᵀr` with the gain ratio's μ.
 
     `r = φ(G(z)) − φ(target)`; `JᵀJ`, half of the metric tensor, comes from one Jacobian-vector product for each axis
     and step.  `D` is half of `curvature` in all coordinates: the averaged metric, in coordinates scaled by it.  From
-    coarse to fine: the first `axes` coordinates alone, twice as many after every `widen` steps, until all take part.
+    coarse to fine: the first `axes` coordinates alone, twice as many after every five steps, until all take part.
     """
     if not problem.affords(start.shape[1]):
         return
@@ -32,8 +33,8 @@ def levenberg_marquardt(
     total = points.shape[2]
     columns = coordinates.frame * coordinates.scales
     matrix, vector, width = torch.zeros(0), torch.zeros(0), 0
-    while problem.affords(restarts * (_width(axes, steps, widen, total) + 1)):
-        if (wide := _width(axes, steps, widen, total)) != width:
+    while problem.affords(restarts * (_width(axes, steps, total) + 1)):
+        if (wide := _width(axes, steps, total)) != width:
             width, moved = wide, torch.ones_like(moved)
             matrix = torch.zeros(*value.shape, width, width).double()
             vector = torch.zeros(*value.shape, width).double()
@@ -57,5 +58,5 @@ def levenberg_marquardt(
         steps += 1
 
 
-def _width(axes: int, steps: int, widen: int, total: int) -> int:
-    return min(total, axes << min(steps // widen, 40))
+def _width(axes: int, steps: int, total: int) -> int:
+    return min(total, axes << min(steps // _WIDEN, 40))

@@ -73,7 +73,7 @@ class Problem:
         parts = zip(rows.split(_IMAGES), owner.split(_IMAGES), strict=True)
         with torch.no_grad():
             values = torch.cat([self._distance(part, which)[0] for part, which in parts])
-        return self._record(latents, values.double().cpu().view(-1, count), evaluations=count)
+        return self._record(latents, values.cpu().double().view(-1, count), evaluations=count)
 
     def gradients(self, coordinates: Coordinates, points: Tensor) -> tuple[Tensor, Tensor]:
         """Distances `(T, R)` and their gradients `(T, R, k)` at coordinates `(T, R, k)`: `3 R` calls a target."""
@@ -85,8 +85,8 @@ class Problem:
             part = part.detach().clone().requires_grad_()
             with torch.enable_grad(), arithmetic("full"):
                 value, _ = self._distance(part, which)
-                slopes.append(torch.autograd.grad(value.sum(), part)[0].double().cpu())
-            values.append(value.detach().double().cpu())
+                slopes.append(torch.autograd.grad(value.sum(), part)[0].cpu().double())
+            values.append(value.detach().cpu().double())
         slope = torch.cat(slopes).view(latents.shape) @ coordinates.frame * coordinates.scales
         distances = self._record(latents, torch.cat(values).view(-1, count), evaluations=count, backwards=count)
         return distances, slope
@@ -100,7 +100,7 @@ class Problem:
             for part, which in zip(rows.split(_IMAGES), owner.split(_IMAGES), strict=True):
                 value, residual = self._distance(part, which)
                 assert residual is not None
-                values.append(value.double().cpu())
+                values.append(value.cpu().double())
                 residuals.append(residual)
         distances = self._record(latents, torch.cat(values).view(-1, count), evaluations=count)
         return distances, torch.cat(residuals)
