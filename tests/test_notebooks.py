@@ -66,7 +66,7 @@ def test_profiles_name_parameters_and_fit_their_types(name: str) -> None:
 
 @every_notebook
 def test_a_page_that_claims_says_what_was_found(name: str) -> None:
-    """All but the page of all claims, whose first table says it; it comes before its picture, and before the method."""
+    """It comes before its picture, and before the method."""
     sources = {"".join(cell["source"]): cell["metadata"].get("tags", []) for cell in code_cells(name)}
     found = [tags for source, tags in sources.items() if "out.finding(" in source]
     assert found or not any("out.claims()" in source for source in sources)

@@ -1,15 +1,15 @@
 """Records of what takes hours: rows that `make evidence` measured, with their numbers, as a page reads them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from geomlib.distances import Distance
 from geomlib.findings.intervals import Interval
-from geomlib.findings.rules import Judgement, Row
+from geomlib.findings.rules import PLAIN, Judgement, Row, is_optional
 from geomlib.generators import Generator
 
 RECORD = "evidence/homogeneity.json"  # in the project
@@ -104,6 +104,39 @@ def missing_of(path: str | Path) -> list[dict[str, str]]:
         ValueError: a file that is no record.
     """
     return list(read_record(path)["missing"]) if path and Path(path).is_file() else []
+
+
+class Refusals(NamedTuple):
+    """Controls tried in the place of the network: how many a rule refused of those that it judged and that count.
+
+    `taken` names what it took for a trained network, with the control; those of optional networks are among them.
+    """
+
+    refused: int
+    judged: int
+    taken: list[tuple[str, str]]
+
+
+def refusals(path: str | Path, statistics: Collection[str], *, plain: bool) -> Refusals:
+    """The trials that a record has of a claim of these statistics, under distances of pixels (`plain`) or others.
+
+    A control is taken for a trained network where every statistic says "same direction".
+
+    Raises:
+        ValueError: a file that is no record.
+    """
+    counting, taken = list[bool](), list[tuple[str, str]]()
+    for part in parts_of(path):
+        for one in part["refusals"] if (part["distance"] in PLAIN) is plain else ():
+            words = {one["words"][name] for name in statistics}
+            if "not comparable" in words:
+                continue
+            refused = words != {"same direction"}
+            if not is_optional(part["rows"][0]["network"]):
+                counting.append(refused)
+            if not refused:
+                taken.append((label_of(part), f"{one['kind']}, seed {one['seed']}"))
+    return Refusals(sum(counting), len(counting), taken)
 
 
 def judgements(part: Mapping[str, Any] | None) -> dict[str, Judgement]:
