@@ -71,6 +71,16 @@ def test_every_row_is_shown_and_what_is_missing(tmp_path: Path, monkeypatch: pyt
     assert told == [f"own axes, judged by ssim: {as_ratio(gap):.3f} times {other}, contradicted"]
     assert page.made == "recorded on 2026-01-02 with commit 0123456"
     assert page.tally() == "own axes, 1 *contradicted*"
+    # A second claim about the arm, with the same opponents and one more, shows that one alone.
+    content = json.loads(path.read_text())
+    [first] = content["parts"][0]["rows"]
+    more = {**first, "statistic": "own axes (paid for), judged by ssim"}
+    more["intervals"] = {**first["intervals"], "longer": [-1.0, -2.0, -0.5]}
+    content["parts"][0]["rows"].append(more)
+    path.write_text(json.dumps(content))
+    RecordPage(Results(tmp_path / "more"), str(path), sphere, d, ratios=True).draw(caption="c.")
+    both = (tmp_path / "more" / "record.csv").read_text()
+    assert both.count("/ line") == drawn.count("/ line") and "own axes (paid for) / longer" in both
     network, lowered = page.about(page.parts[0])
     assert (network.name, lowered.name) == ("sphere", "mse")
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -105,7 +106,10 @@ class RecordPage:
             for other, gap in _against(judged, self.ratios).items():
                 label = f"{arm} {'/' if self.ratios else 'minus'} {other}"
                 if len(shown) > 1:
-                    label = f"{label_of(part)}: {label}"
+                    about = label_of(part)
+                    if self.own:
+                        about = about.removeprefix(self.network).lstrip(", ")
+                    label = f"{about}: {label}"
                 panels.setdefault(measure, {})[label] = gap
         if panels:
             alt = "Panels of points with intervals: a row for each arm and what it has to beat; crosses: no difference."
@@ -138,10 +142,14 @@ class RecordPage:
 
 
 def _rows(parts: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], str, str, Judgement]]:
+    """Part, arm, measure and judgement of each row; an interval that another row of the part has is there once."""
     for part in parts:
+        shown: set[tuple[str, str, Interval]] = set()
         for row in map(row_of, part["rows"]):
             arm, measure = row.statistic.split(", ", 1)
-            yield part, arm, measure, row.judgement
+            new = {name: one for name, one in row.judgement.intervals.items() if (measure, name, one) not in shown}
+            shown |= {(measure, name, one) for name, one in new.items()}
+            yield part, arm, measure, replace(row.judgement, intervals=new)
 
 
 def _against(judged: Judgement, ratios: bool) -> dict[str, Interval]:
