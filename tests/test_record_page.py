@@ -64,6 +64,8 @@ def test_every_row_is_shown_and_what_is_missing(tmp_path: Path, monkeypatch: pyt
     [(header, [row, missing])] = tables
     assert header[3] == "Arm again"
     assert row[:4] == ["sphere, mse", "own axes, judged by ssim", "contradicted", "own axes"]
+    page.list(title="t", own=True)
+    assert [one[0] for one in tables.pop()[1]] == ["sphere, mse"], "what other networks lack is left out"
     assert "line: " in str(row[4]) and "arc: " in str(row[4]) and missing[:3] == ["torus, mse", None, "not run"]
     assert len(row) == len(missing) == len(header)
     told = page.ends("{name}: {gap:.3f} times {other}, {word}")

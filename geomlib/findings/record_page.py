@@ -117,15 +117,20 @@ class RecordPage:
             self.out.figure("record", drawn, caption=f"{caption} {told(shown)}", alt=alt)
 
     def list(
-        self, *, title: str, columns: Mapping[str, Callable[[Mapping[str, Any], str, str], Any]] | None = None
+        self,
+        *,
+        title: str,
+        columns: Mapping[str, Callable[[Mapping[str, Any], str, str], Any]] | None = None,
+        own: bool = False,
     ) -> None:
         """All rows, and what the record lacks, as a table; in a cell of its own, as a figure has its caption.
 
         Args:
             title: of the table; when the parts were made is added.
             columns: further ones, from the part, the arm and the measure.
+            own: those of this network alone, where it has some.
         """
-        parts, extra = self.parts, dict(columns or {})
+        parts, extra = (self.own if own and self.own else self.parts), dict(columns or {})
         if not parts:
             return
         rows: list[Sequence[Any]] = []
@@ -135,7 +140,8 @@ class RecordPage:
             more = [make(part, arm, measure) for make in extra.values()]
             rows.append([label_of(part), f"{arm}, {measure}", judged.word, *more, each])
         lacking = [None] * (1 + len(extra))
-        rows += [[label_of(one), None, "not run", *lacking] for one in missing_of(self.path)]
+        missing = missing_of(self.path) if parts is self.parts else []
+        rows += [[label_of(one), None, "not run", *lacking] for one in missing]
         against = f"{'Over' if self.ratios else 'Minus'} each other arm (95 %)"
         header = ["Network, distance", "Arm, measure", "Verdict", *extra, against]
         self.out.table(f"{title}. {told(parts)}", header, rows)

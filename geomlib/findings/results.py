@@ -225,6 +225,7 @@ class Results:
         if isinstance(shown, Interval):
             row |= {"value": shown.value, "low": shown.low, "high": shown.high}
         row |= {"distance": distance} if distance else {}
+        row |= {} if units is None else {"units": units}
         if isinstance(ours, Judgement):
             row |= {"units": ours.units, "note": ours.note}
         plain = {key: _plain(key, value) for key, value in row.items()}
