@@ -124,7 +124,7 @@ def test_principal_axes_of_a_linear_map_are_its_singular_vectors() -> None:
     [
         ({}, (1,), 10, "expected at least one"),
         ({"a": torch.eye(4)}, (), 10, "expected at least one"),
-        ({"a": torch.eye(4)}, (1,), 1, "expected at least one"),
+        ({"a": torch.eye(4)}, (1,), 1, "pairs: expected at least two, got 1"),
         ({"a": torch.eye(3)}, (1,), 10, r"axes 'a': expected shape \(4, m\)"),
         ({"a": torch.eye(4)[:, :2]}, (3,), 10, r"axes 'a': expected shape \(4, m\), m from 3"),
         ({"a": 2 * torch.eye(4)}, (1,), 10, "axes 'a': expected orthonormal columns"),
