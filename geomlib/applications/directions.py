@@ -254,8 +254,8 @@ def load_directions(
         )
     [(name, axes)] = fitting.items()
     axes = axes.double()
-    sides = {*arrays[name].shape} if arrays[name].ndim == 2 and arrays[name].numel() != latent_dim else {0, 1}
-    if len(sides) == 1 and not stored:
+    shape = arrays[name].shape
+    if len(shape) == 2 and shape[0] == shape[1] and shape.numel() != latent_dim and not stored:
         raise ValueError(f"stored: expected 'rows' or 'columns': {name!r} in {path.name} is square")
     if len(axes) != latent_dim or (stored == "rows" and axes.shape == (latent_dim, latent_dim)):
         axes = axes.mT
