@@ -87,10 +87,14 @@ class RecordPage:
             arms.setdefault(arm, []).append(judged)
         return "; ".join(f"{arm}, {counted(each)}" for arm, each in arms.items())
 
-    def ends(self, form: str, part: Mapping[str, Any] | None = None) -> list[str]:
-        """What was judged in a part, or in that about this network, in words, see `rules.in_words`."""
-        judged = judgements(part) if part else self.judged
-        return in_words(judged, form, as_ratio if self.ratios else None)
+    def ends(self, form: str) -> list[str]:
+        """What was judged in the part about this network, in words, see `rules.in_words`."""
+        return in_words(self.judged, form, as_ratio if self.ratios else None)
+
+    def called(self, part: Mapping[str, Any]) -> str:
+        """What a part is called on this page, whose own network needs no name."""
+        label = label_of(part)
+        return label.removeprefix(self.network).lstrip(", ") if part in self.own else label
 
     def draw(self, *, caption: str) -> None:
         """The rows in which an arm is judged against others, as the figure ``record``: a panel a measure.
@@ -106,10 +110,7 @@ class RecordPage:
             for other, gap in _against(judged, self.ratios).items():
                 label = f"{arm} {'/' if self.ratios else 'minus'} {other}"
                 if len(shown) > 1:
-                    about = label_of(part)
-                    if self.own:
-                        about = about.removeprefix(self.network).lstrip(", ")
-                    label = f"{about}: {label}"
+                    label = f"{self.called(part)}: {label}"
                 panels.setdefault(measure, {})[label] = gap
         if panels:
             alt = "Panels of points with intervals: a row for each arm and what it has to beat; crosses: no difference."
